@@ -1,6 +1,7 @@
 """What each answer means for the events of a batch."""
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
+OURS = {"type": "/problems/invalid-events", "detail": "x"}
 TWO = [
     {"index": 1, "id": "b", "pointer": "/data", "detail": "no"},
     {"index": 0, "id": "a", "pointer": "", "detail": "no"},
@@ -26,6 +28,8 @@ def read(status: int, body: Any = b"", headers: Mapping[str, str] | None = None,
 
 def test_a_receipt_resolves_the_batch() -> None:
     assert read(202, {"accepted": 2, "rejected": []}) == Resolved([])
+    assert read(200, {"accepted": 2, "rejected": []}) == Resolved([])
+    assert read(207, {"accepted": 1, "rejected": TWO[:1]}) == Resolved([Refusal(1, "/data", "no")])
     assert read(202, {"accepted": 1, "rejected": [], "duplicates": 1}) == Resolved([])
     assert read(202, {"accepted": 1, "rejected": TWO[:1]}) == Resolved([Refusal(1, "/data", "no")])
 
@@ -34,29 +38,48 @@ def test_a_receipt_resolves_the_batch() -> None:
     "body",
     [b"", b"ok", b"<html>", [], {}, {"accepted": 3, "rejected": []}, {"accepted": 2}, {"accepted": "2", "rejected": []},
      {"accepted": 1, "rejected": [{"index": 2}]}, {"accepted": 0, "rejected": [{"index": 0}, {"index": 0}]},
-     {"accepted": 1, "rejected": [None]}, b"[" * 100_000],
+     {"accepted": 1, "rejected": [None]}, b"[" * 100_000, {"accepted": True, "rejected": TWO[:1]},
+     {"accepted": 1, "rejected": [{"index": False}]}, {"errors": [], "results": []}],
 )  # fmt: skip
-def test_a_202_that_is_no_receipt_for_this_batch_is_retried(body: Any) -> None:
-    verdict = read(202, body)
+@pytest.mark.parametrize("status", [200, 202, 207])
+def test_a_success_without_a_receipt_for_this_batch_is_retried(body: Any, status: int) -> None:
+    verdict = read(status, body)
     assert isinstance(verdict, Retry)
     assert verdict.is_unusual
 
 
 @pytest.mark.parametrize("status", [403, 422])
 def test_events_that_are_refused_one_by_one_do_not_stop_the_others(status: int) -> None:
-    assert read(status, {"detail": "x", "rejected": TWO}) == Resolved([Refusal(1, "/data", "no"), Refusal(0, "", "no")])
+    assert read(status, {**OURS, "rejected": TWO}) == Resolved([Refusal(1, "/data", "no"), Refusal(0, "", "no")])
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_stops(status: int) -> None:
-    verdict = read(status, {"detail": "send a valid API key"})
+    verdict = read(status, {**OURS, "detail": "send a valid API key"})
     assert isinstance(verdict, Stop)
     assert (verdict.status, "send a valid API key" in verdict.detail) == (status, True)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_batch_that_cannot_be_taken_is_split(status: int) -> None:
-    assert isinstance(read(status), Split)
+    assert isinstance(read(status, OURS), Split)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
+@pytest.mark.parametrize(
+    "body",
+    [b"RBAC: access denied", b"<html>The plain HTTP request was sent to HTTPS port</html>", {"message": "Forbidden"},
+     {"type": "about:blank", "rejected": TWO}],
+)  # fmt: skip
+def test_a_refusal_by_something_in_between_drops_nothing(status: int, body: Any) -> None:
+    """A firewall, a service mesh, or an address with the wrong scheme: the events are as good as before."""
+    verdict = read(status, body)
+    assert isinstance(verdict, Retry)
+    assert verdict.is_unusual
+
+
+def test_a_proxys_limit_splits_the_batch_too() -> None:
+    assert isinstance(read(413, b"<html>413 Request Entity Too Large</html>"), Split)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
@@ -80,10 +103,13 @@ def test_no_answer_is_retried() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("7", 7.0), (" 0 ", 0.0), (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
-     (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0), ("", None), ("soon", None), ("-1", None), ("1.5", None), ("٣", None)],
+     (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0), ("", None), ("soon", None), ("-1", None), ("1.5", None), ("٣", None),
+     ("9" * 400, math.inf), ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None), ("Mon, 30 Nov 2026 99:00:00 GMT", None),
+     ("Mon, 30 Nov 2026 00:00:30", 30.0), ("Mon, 30 Nov 2026 00:00:30 +99999999", None), ("Mon, 30 Feb 2026 00:00:30 GMT", None)],
 )  # fmt: skip
-def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
-    verdict = read(503, headers={"retry-after": text})
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_seconds_or_a_date(status: int, text: str, seconds: float | None) -> None:
+    verdict = read(status, headers={"retry-after": text})
     assert isinstance(verdict, Retry)
     assert verdict.after_s == seconds
 

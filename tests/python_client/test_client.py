@@ -1,6 +1,7 @@
 """Both clients against a real HTTP server that fails in every way."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,12 +24,14 @@ from hypothesis import strategies as st
 from support.services.scripted_ingest import (
     ACCEPT,
     CLOSE,
+    CUT,
     NOT_A_RECEIPT,
     SLOW,
     STORE_AND_CLOSE,
     Behaviour,
     Event,
     ScriptedIngest,
+    page,
     refuse,
     scripted_ingest,
 )
@@ -128,8 +131,9 @@ def test_events_arrive_with_their_fields(ingest: ScriptedIngest, opened: Opener)
 
 @pytest.mark.parametrize(
     "failure",
-    [CLOSE, STORE_AND_CLOSE, NOT_A_RECEIPT, refuse(503), refuse(429, Retry_After="0"), refuse(500), refuse(408), SLOW],
-)
+    [CLOSE, STORE_AND_CLOSE, NOT_A_RECEIPT, refuse(503), refuse(429, Retry_After="0"), refuse(500), refuse(408), SLOW, CUT,
+     page(403), page(400), page(401), page(200), refuse(503, Retry_After="Mon, 01 Jan 99999999999999999999 00:00:00 GMT")],
+)  # fmt: skip
 def test_after_a_failure_the_same_events_are_sent_again(
     ingest: ScriptedIngest, opened: Opener, expected_errors: list[str], failure: Behaviour
 ) -> None:
@@ -223,6 +227,37 @@ def test_a_callback_that_fails_stops_nothing(
     good = client.record("good")
     assert client.flush()
     assert good in ingest.ids
+
+
+def test_sys_exit_in_a_callback_does_not_end_the_sending(
+    ingest: ScriptedIngest, opened: Opener, expected_errors: list[str]
+) -> None:
+    expected_errors += ["on_rejected failed", "were rejected"]
+    ingest.refused_features = frozenset(["bad"])
+    client = opened(on_rejected=lambda rejected: sys.exit(3))
+    client.record("bad")
+    assert client.flush()
+    good = client.record("good")
+    assert client.flush()
+    assert good in ingest.ids
+
+
+def test_an_event_that_is_refused_blocks_nothing_behind_it(
+    ingest: ScriptedIngest, opened: Opener, expected_errors: list[str]
+) -> None:
+    """Also one that the service cannot read, or that is too large: its batch is split."""
+    expected_errors += ["were rejected"] * 2
+    for status in (400, 413):
+        ingest.plan = lambda events, status=status: (  # type: ignore[misc]
+            refuse(status) if any(event["data"]["feature"] == "poison" for event in events) else ACCEPT
+        )
+        reported: list[Rejected] = []
+        client = opened(on_rejected=reported.append, batch_events=8, batch_age_s=5)
+        ids = [client.record("poison" if number == 5 else "good") for number in range(24)]
+        assert client.flush()
+        assert [each.id for each in reported] == [ids[5]]
+        assert str(status) in reported[0].detail
+        assert set(ids) - ingest.ids == {ids[5]}
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -334,10 +369,26 @@ def test_values_that_no_service_takes_are_refused_at_once(opened: Opener) -> Non
     assert client.stats().recorded == 0
 
 
-@pytest.mark.parametrize(("url", "key"), [("ingest.example.com", "fc_x"), ("ftp://x", "fc_x"), ("http://x", "")])
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("ingest.example.com", "fc_x"),
+        ("ftp://x", "fc_x"),
+        ("http://x", ""),
+        ("http://x", "fc_x\n"),
+        ("http://x", "fc_ä"),
+    ],
+)
 def test_a_wrong_address_or_key_is_refused_at_the_start(url: str, key: str) -> None:
     with pytest.raises(ValueError, match=r"address|key"):
         Client(url, key, "/p")
+
+
+@pytest.mark.parametrize("source", ["", None])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_missing_source_is_refused_at_the_start(kind: type[Client | AsyncClient], source: Any) -> None:
+    with pytest.raises(ValueError, match="source is the URI reference"):
+        kind("http://x", "fc_x", source)
 
 
 @pytest.mark.parametrize("option", [{"batch_events": 0}, {"answer_s": -1}, {"overflow": "forget"}])
@@ -353,6 +404,36 @@ def test_large_bodies_are_compressed_unless_it_is_switched_off(ingest: ScriptedI
             client.record()
         assert client.flush()
     assert [headers.get("Content-Encoding") for headers in ingest.headers] == ["gzip", None]
+
+
+def test_flush_in_a_callback_fails_instead_of_waiting_for_itself(
+    ingest: ScriptedIngest, expected_errors: list[str]
+) -> None:
+    expected_errors += ["on_rejected failed", "were rejected"]
+    ingest.refused_features = frozenset(["bad"])
+    seen: list[BaseException] = []
+
+    def flush(rejected: Rejected) -> None:
+        try:
+            client.flush(5)
+        except RuntimeError as error:
+            seen.append(error)
+            raise
+
+    client = Client(ingest.url, "fc_test", "/p", quick(on_rejected=flush))
+    client.record("org_acme", "assistant", "tool", "bad", credits="1")
+    assert client.flush(10)
+    assert client.close()
+    assert "wait for itself" in str(seen[0])
+
+
+def test_close_says_the_same_each_time(ingest: ScriptedIngest, opened: Opener, tmp_path: Any) -> None:
+    ingest.plan = lambda events: refuse(503)
+    for spool, is_done in ((tmp_path, False), (None, True)):
+        client = Client(ingest.url, "fc_test", "/p", quick(spool=spool))
+        if spool:
+            client.record("org_acme", "assistant", "tool", "jira", credits="1")
+        assert [client.close(0.1), client.close(0.1)] == [is_done, is_done]
 
 
 BEHAVIOURS = [ACCEPT, CLOSE, STORE_AND_CLOSE, NOT_A_RECEIPT, refuse(503), refuse(413), refuse(404)]

@@ -53,7 +53,7 @@ class Service:
 
     def _take(self, events: list[dict[str, Any]]) -> Answer:
         if self.requests > self._key_works_until:
-            return Answer(401, {}, b'{"detail": "revoked"}')
+            return Answer(401, {}, b'{"type": "/problems/unauthorized", "detail": "revoked"}')
         if len(events) > self._events_max:
             return Answer(413, {}, b"")
         rejected = []
@@ -64,7 +64,12 @@ class Service:
             assert self.stored.setdefault(event["id"], event) == event, "a retry is a copy"
             self.copies[event["id"]] += 1
         status = 422 if len(rejected) == len(events) else 202
-        return Answer(status, {}, json.dumps({"accepted": len(events) - len(rejected), "rejected": rejected}).encode())
+        document = {
+            "type": "/problems/invalid-events",
+            "accepted": len(events) - len(rejected),
+            "rejected": rejected,
+        }
+        return Answer(status, {}, json.dumps(document).encode())
 
 
 class Outcomes:

@@ -98,6 +98,28 @@ def test_what_is_not_json_is_refused_at_once(details: dict[str, Any]) -> None:
         encode(**details)
 
 
+@pytest.mark.parametrize(
+    "details",
+    [{"actor": 4711}, {"run": 7}, {"group": 1}, {"surface": b"web"}, {"labels": [("a", "b")]}, {"agent": "agt_1"}, {"id": 4711},
+     {"id": ""}, {"time": "2026-11-30"}, {"labels": {"a": float("nan")}}],
+)  # fmt: skip
+def test_a_detail_of_a_kind_that_no_service_takes_is_refused_at_once(details: dict[str, Any]) -> None:
+    with pytest.raises(InvalidUsage, match=next(iter(details)) if "labels" not in details else "labels|JSON"):
+        encode(**details)
+
+
+@pytest.mark.parametrize("name", ["user", "actr", "feature_kind_", "label"])
+def test_an_unknown_name_is_refused_at_once(name: str) -> None:
+    """A typing error must not lose who used it."""
+    with pytest.raises(TypeError, match=f"no field '{name}', only agent"):
+        encode(**{name: "usr_1"})
+
+
+def test_details_that_are_none_are_left_out() -> None:
+    assert set(json.loads(encode(actor=None, run=None, labels=None, time=None, id=None, group=""))["data"]) == {
+        "product", "feature_kind", "feature", "credits"}  # fmt: skip
+
+
 def test_a_missing_name_is_refused_at_once() -> None:
     with pytest.raises(InvalidUsage, match="feature must be a text"):
         encode_event("/p", "org", "assistant", "tool", "", {"credits": "1"}, {})

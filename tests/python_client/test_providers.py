@@ -2,17 +2,27 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flexcredits_client import AsyncClient, Client, Reason, Rejected, UnknownUsage, read_chunks, read_usage
+from flexcredits_client import (
+    AsyncClient,
+    Client,
+    InvalidUsage,
+    Reason,
+    Rejected,
+    UnknownUsage,
+    read_chunks,
+    read_usage,
+)
 from flexcredits_client.providers.rules import CACHE_WRITE_1H, PART_OF, RULES, UNITS
 from flexcredits_schemas.quantities import Price, charged_quantities
 from hypothesis import given
 from hypothesis import strategies as st
-from support.services.scripted_ingest import ScriptedIngest
+from support.services.scripted_ingest import ScriptedIngest, refuse
 
 from .conftest import quick
 
@@ -67,9 +77,33 @@ COHERE = {
         "tokens": {"input_tokens": 812.0, "output_tokens": 100.0}, "cached_tokens": 512.0,
     },
 }  # fmt: skip
+REALTIME = {
+    "type": "response.done", "event_id": "event_1", "response": {"id": "resp_1", "object": "realtime.response", "usage": {
+        "total_tokens": 908, "input_tokens": 812, "output_tokens": 96,
+        "input_token_details": {"cached_tokens": 512, "text_tokens": 700, "audio_tokens": 112, "image_tokens": 0},
+        "output_token_details": {"text_tokens": 30, "audio_tokens": 66},
+    }},
+}  # fmt: skip
+COMPACTED = {
+    **ANTHROPIC, "usage": {**ANTHROPIC["usage"], "iterations": [
+        {"type": "compaction", "input_tokens": 1000, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 30,
+         "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 30}, "output_tokens": 200},
+        {"type": "message", "input_tokens": 100, "cache_read_input_tokens": 512, "cache_creation_input_tokens": 200,
+         "output_tokens": 96},
+        {"type": "advisor_message", "model": "claude-opus-5", "input_tokens": 9, "cache_read_input_tokens": 0,
+         "cache_creation_input_tokens": 0, "output_tokens": 9},
+    ]},
+}  # fmt: skip
+INTERACTION = {
+    "id": "v1_1", "object": "interaction", "model": "gemini-3-pro", "status": "completed", "steps": [],
+    "usage": {
+        "total_input_tokens": 700, "total_tool_use_tokens": 112, "total_cached_tokens": 512, "total_output_tokens": 32,
+        "total_thought_tokens": 64, "total_tokens": 908, "input_tokens_by_modality": [{"modality": "text", "tokens": 700}],
+    },
+}  # fmt: skip
 COHERE_1 = {"text": "", "meta": {"billed_units": {"input_tokens": 12.0, "output_tokens": 96.0}, "tokens": {}}}
 
-TABLE = [
+TABLE: list[tuple[str, Any, str, dict[str, int]]] = [
     ("openai_chat", OPENAI_CHAT, "gpt-5", {"input_tokens": 812, "cached_input_tokens": 512, "cache_write_input_tokens": 100, "output_tokens": 96, "reasoning_output_tokens": 64}),
     ("openai_responses", OPENAI_RESPONSES, "gpt-5", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96, "reasoning_output_tokens": 64}),
     ("anthropic", ANTHROPIC, "claude-opus-5", {"input_tokens": 812, "cached_input_tokens": 512, "cache_write_input_tokens": 200, "output_tokens": 96, "reasoning_output_tokens": 64}),
@@ -78,6 +112,9 @@ TABLE = [
     ("openai_chat", MISTRAL, "mistral-large", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96}),
     ("cohere", COHERE, "", {"input_tokens": 12, "output_tokens": 96}),
     ("cohere", COHERE_1, "", {"input_tokens": 12, "output_tokens": 96}),
+    ("openai_responses", REALTIME, "", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96}),
+    ("anthropic", COMPACTED, "claude-opus-5", {"input_tokens": 1842, "cached_input_tokens": 512, "cache_write_input_tokens": 230, "output_tokens": 296, "reasoning_output_tokens": 64}),
+    ("gemini_interactions", INTERACTION, "gemini-3-pro", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96, "reasoning_output_tokens": 64}),
 ]  # fmt: skip
 
 
@@ -85,7 +122,7 @@ def as_object(document: Any) -> Any:
     """The document as an SDK's object: attributes instead of keys."""
     if isinstance(document, dict):
         return SimpleNamespace(**{name: as_object(value) for name, value in document.items()})
-    return document
+    return [as_object(each) for each in document] if isinstance(document, list) else document
 
 
 @pytest.mark.parametrize(("provider", "answer", "model", "quantities"), TABLE)
@@ -145,6 +182,22 @@ STREAMS = [
         {"type": "content-delta", "delta": {"message": {"content": {"text": "a"}}}},
         {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": COHERE["usage"]}},
     ], TABLE[6][3]),
+    ("gemini_interactions", [
+        {"event_type": "interaction.created", "interaction": {"id": "v1_1", "model": "gemini-3-pro", "status": "in_progress"}},
+        {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "a"}},
+        {"event_type": "interaction.completed", "interaction": INTERACTION},
+    ], TABLE[10][3]),
+    ("openai_chat", [
+        {"type": "chunk", "chunk": {"model": "gpt-5", "choices": [], "usage": None}, "snapshot": {"model": "gpt-5"}},
+        {"type": "content.delta", "delta": "a", "snapshot": "a", "parsed": None},
+        {"type": "chunk", "chunk": {"model": "gpt-5", "choices": [], "usage": OPENAI_CHAT["usage"]}, "snapshot": {"model": "gpt-5"}},
+    ], TABLE[0][3]),
+    ("anthropic", [
+        {"type": "message_start", "message": {"model": "claude-opus-5", "usage": {
+            "input_tokens": 100, "cache_read_input_tokens": 512, "cache_creation_input_tokens": 200, "output_tokens": 1}}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {
+            "output_tokens": 96, "output_tokens_details": {"thinking_tokens": 64}, "iterations": COMPACTED["usage"]["iterations"]}},
+    ], TABLE[9][3]),
     ("cohere", [{"event_type": "text-generation", "text": "a"}, {"event_type": "stream-end", "response": COHERE_1}], TABLE[7][3]),
 ]  # fmt: skip
 
@@ -154,6 +207,11 @@ STREAMS = [
 def test_the_usage_of_a_stream(provider: str, chunks: list[Any], quantities: dict[str, int], form: Any) -> None:
     usage = read_chunks([form(chunk) for chunk in chunks])
     assert (usage.provider, usage.quantities) == (provider, quantities)
+
+
+@pytest.mark.parametrize(("provider", "chunks", "quantities"), STREAMS)
+def test_a_stream_names_its_model(provider: str, chunks: list[Any], quantities: dict[str, int]) -> None:
+    assert bool(read_chunks(chunks).model) == (provider not in ("bedrock", "cohere"))
 
 
 def test_an_interrupted_stream_counts_as_far_as_it_was_read() -> None:
@@ -172,6 +230,9 @@ def test_cache_writes_of_an_hour_are_a_part_on_request() -> None:
 
 def test_chosen_units_still_have_everything_in_the_totals() -> None:
     for _, answer, _, quantities in TABLE:
+        assert quantities["input_tokens"] >= sum(
+            quantities.get(unit, 0) for unit, of in PART_OF.items() if of == "input_tokens"
+        )
         read = read_usage(answer, units=("input_tokens", "output_tokens")).quantities
         assert read == {unit: quantities[unit] for unit in ("input_tokens", "output_tokens")}
 
@@ -234,6 +295,69 @@ def test_a_call_becomes_one_event_with_the_models_name(ingest: ScriptedIngest) -
     }  # fmt: skip
     assert second["data"]["feature"] == "our name"
     assert second["data"]["quantities"] == {"input_tokens": "1624", "output_tokens": "192"}
+
+
+def test_an_answer_that_names_no_model_needs_a_feature(ingest: ScriptedIngest) -> None:
+    client = Client(ingest.url, "fc_test", "/p", quick())
+    for answer in (BEDROCK, COHERE):
+        with (
+            pytest.raises(InvalidUsage, match="do not name their model: give `feature`"),
+            client.usage("o", "p") as call,
+        ):
+            call.read(answer)
+        with client.usage("o", "p", "our name") as call:
+            call.read(answer)
+    client.close()
+    assert [event["data"]["feature"] for event in ingest.stored.values()] == ["our name"] * 2
+
+
+@pytest.mark.parametrize("details", [{"actr": "usr_1"}, {"actor": 7}, {"time": datetime.now(UTC).replace(tzinfo=None)}])
+def test_wrong_details_are_refused_before_the_call(ingest: ScriptedIngest, details: dict[str, Any]) -> None:
+    """The provider charges for the call, so afterwards would be too late."""
+    with (
+        Client(ingest.url, "fc_test", "/p") as client,
+        pytest.raises((TypeError, InvalidUsage), match=next(iter(details))),
+        client.usage("org_acme", "assistant", **details),
+    ):
+        raise AssertionError("not reached")
+
+
+REFUSAL = LookupError("a refusal of the provider")
+
+
+def test_the_blocks_own_exception_is_raised(ingest: ScriptedIngest, expected_errors: list[str]) -> None:
+    """A program catches what its provider raises, and must not get the client's exception in its place."""
+    expected_errors += ["usage of assistant is not recorded: 1 events wait", "not delivered"]
+    ingest.plan = lambda events: refuse(503)
+    reported: list[Rejected] = []
+    options = quick(queue_events=1, overflow="raise", on_rejected=reported.append)
+    client = Client(ingest.url, "fc_test", "/p", options)
+    client.record("org_acme", "assistant", "tool", "jira", credits="1")
+    try:
+        with client.usage("org_acme", "assistant") as call:
+            call.read(OPENAI_CHAT)
+            raise REFUSAL
+    except LookupError as error:
+        assert error is REFUSAL  # noqa: PT017
+    assert [each.reason for each in reported] == [Reason.NO_USAGE]
+    client.close(0)
+
+
+async def test_the_blocks_own_exception_is_raised_in_asyncio(
+    ingest: ScriptedIngest, expected_errors: list[str]
+) -> None:
+    expected_errors += ["usage of assistant is not recorded: 1 events wait", "not delivered"]
+    ingest.plan = lambda events: refuse(503)
+    client = AsyncClient(ingest.url, "fc_test", "/p", quick(queue_events=1, overflow="raise"))
+    await client.record("org_acme", "assistant", "tool", "jira", credits="1")
+    try:
+        async with client.usage("org_acme", "assistant") as call:
+            call.read(OPENAI_CHAT)
+            raise REFUSAL
+    except LookupError as error:
+        assert error is REFUSAL  # noqa: PT017
+    assert client.stats().without_usage == 1
+    await client.close(0)
 
 
 async def test_an_async_stream_becomes_one_event(ingest: ScriptedIngest) -> None:

@@ -1,6 +1,9 @@
 """The spool's files: what is found again after a crash at any byte."""
 
+import asyncio
+import errno
 import json
+import logging
 import os
 import shutil
 import signal
@@ -8,15 +11,21 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from flexcredits_client import AsyncClient, Client, Options
 from flexcredits_client.buffers import spool as spool_module
 from flexcredits_client.buffers.segment import HEAD
 from flexcredits_client.buffers.spool import Spool
+from flexcredits_client.outbox import Outbox
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.services.scripted_ingest import ScriptedIngest, refuse
+
+from .conftest import quick
 
 ROOM = 1 << 20
 
@@ -94,7 +103,7 @@ def test_a_file_cut_at_any_byte_keeps_the_whole_records_before(
 
 
 def test_a_damaged_record_is_kept_and_what_is_before_it_is_sent(tmp_path: Path, expected_errors: list[str]) -> None:
-    expected_errors.append("wrong checksum")
+    expected_errors.append("wrong length or checksum")
     spool = open_spool(tmp_path)
     for number in range(3):
         spool.append(b"event %d" % number)
@@ -108,6 +117,138 @@ def test_a_damaged_record_is_kept_and_what_is_before_it_is_sent(tmp_path: Path, 
         assert everything(again) == [b"event 0"]
         again.close()
     assert [kept.read_bytes() for kept in tmp_path.rglob("*.damaged")] == [bytes(content)]
+
+
+@pytest.mark.parametrize(("byte", "change"), [(3, 0x40), (2, 0x7F), (1, 0x40), (0, 0x01), (4, 0x01)])
+def test_a_damaged_length_or_checksum_is_no_torn_end(
+    tmp_path: Path, expected_errors: list[str], byte: int, change: int
+) -> None:
+    expected_errors.append("wrong length or checksum")
+    spool = open_spool(tmp_path)
+    events = [json.dumps({"id": str(number), "text": "x" * 300}).encode() for number in range(5)]
+    for event in events:
+        spool.append(event)
+    spool.close()
+    [path] = segments(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[HEAD.size + len(events[0]) + byte] ^= change
+    path.write_bytes(content)
+    again = open_spool(tmp_path)
+    assert everything(again) == events[:1]
+    again.close()
+    assert [kept.read_bytes() for kept in tmp_path.rglob("*.damaged")] == [bytes(content)]
+
+
+def test_every_damaged_file_is_kept(tmp_path: Path, expected_errors: list[str]) -> None:
+    """The numbers of files begin again when all events were sent."""
+    expected_errors += ["wrong length or checksum"] * 2
+    contents = []
+    for number in range(2):
+        spool = open_spool(tmp_path)
+        for event in (b"event %d" % number, b"another %d" % number):
+            spool.append(event)
+        spool.close()
+        [path] = segments(tmp_path)
+        content = bytearray(path.read_bytes())
+        content[HEAD.size] ^= 1
+        path.write_bytes(content)
+        contents.append(bytes(content))
+        open_spool(tmp_path).close()
+    assert sorted(kept.read_bytes() for kept in tmp_path.rglob("*.damaged")) == sorted(contents)
+
+
+def test_an_event_that_the_disk_refuses_is_not_queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = Outbox(Options(spool=tmp_path, fsync_s=0))
+    outbox.add(b"{}", 0)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail)
+        for _ in range(2):
+            with pytest.raises(OSError, match="does not answer"):
+                outbox.add(b"{}" * 50, 0)
+    outbox.add(b"[]", 0)
+    assert outbox.batch() == [b"{}", b"[]"]
+    assert (outbox.recorded, outbox.stats().queued) == (2, 2)
+    outbox.close()
+    again = open_spool(tmp_path)
+    assert everything(again) == [b"{}", b"[]"]
+    again.close()
+
+
+class Stopped(Exception):
+    """What the handler of a signal raises."""
+
+
+def test_an_event_that_was_stored_before_a_handler_raised_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise `flush` would return one event too early from then on."""
+    outbox = Outbox(Options(spool=tmp_path, fsync_s=0))
+    outbox.add(b"{}", 0)
+
+    def stop(descriptor: int) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as interrupted, suppress(Stopped):
+        interrupted.setattr(os, "fsync", stop)
+        outbox.add(b"{}", 0)
+    assert outbox.recorded == len(outbox.batch()) == 2
+    outbox.close()
+
+
+@pytest.mark.parametrize("kind", ["threads", "asyncio"])
+def test_fsync_s_holds_when_nothing_more_is_recorded(
+    ingest: ScriptedIngest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """While the service does not answer, nothing else would write to the disk."""
+    ingest.plan = lambda events: refuse(503, Retry_After="30")
+    synced, fsync = threading.Event(), os.fsync
+    options = quick(spool=tmp_path, fsync_s=0.3)
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        if retried.is_set():
+            synced.set()
+
+    retried = threading.Event()
+
+    class Log(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "sent again" in record.getMessage():
+                retried.set()
+
+    handler = Log()
+    logging.getLogger("flexcredits_client").addHandler(handler)
+    monkeypatch.setattr(os, "fsync", note)
+    try:
+        if kind == "threads":
+            client = Client(ingest.url, "fc_test", "/p", options)
+            for _ in range(2):  # the second one is not written at once
+                client.record("org_acme", "assistant", "tool", "jira", credits="1")
+            assert synced.wait(10)
+            client.close(0)
+        else:
+            asyncio.run(record_and_wait(ingest.url, options, synced))
+    finally:
+        logging.getLogger("flexcredits_client").removeHandler(handler)
+
+
+async def record_and_wait(url: str, options: Options, synced: threading.Event) -> None:
+    client = AsyncClient(url, "fc_test", "/p", options)
+    for _ in range(2):
+        await client.record("org_acme", "assistant", "tool", "jira", credits="1")
+    assert await asyncio.to_thread(synced.wait, 10)
+    await client.close(0)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for spool in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="file"):
+            Client("http://127.0.0.1:1", "fc_test", "/p", Options(spool=spool))
 
 
 def test_each_process_has_its_own_folder_and_takes_over_what_others_left(tmp_path: Path) -> None:

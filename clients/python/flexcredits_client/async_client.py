@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
@@ -12,22 +13,22 @@ from typing import Self, Unpack
 import httpx
 
 from flexcredits_client import lifecycle
-from flexcredits_client.client import log_retry
+from flexcredits_client.calls import AsyncCalls
 from flexcredits_client.delivery.answers import Answer, NoAnswer, Refusal
-from flexcredits_client.delivery.http import Endpoint, drive, post, post_async
+from flexcredits_client.delivery.http import Endpoint, drive, log_retry, post, post_async
 from flexcredits_client.delivery.steps import Backoff, Send, Steps, Wait, deliver
 from flexcredits_client.errors import ClientClosed, QueueFull, SendingStopped
-from flexcredits_client.event import Details, Number, amount_of, encode_event
+from flexcredits_client.event import Details, Number, amount_of, check_source, encode_event
 from flexcredits_client.options import Options, Stats
 from flexcredits_client.outbox import Outbox
 from flexcredits_client.providers.call import Call, Fields
-from flexcredits_client.providers.read import UnknownUsage
-from flexcredits_client.providers.rules import UNITS
 
 LOG = logging.getLogger("flexcredits_client")
+CLOSE_AT_LEAST_S = 1.0
+"""At exit, for each client, when others have used all of the time."""
 
 
-class AsyncClient:
+class AsyncClient(AsyncCalls):
     """For one event loop at a time. Close it in its loop; what is left at the program's end is sent without a loop.
 
     Parameters, queue, retries and reports are those of `Client`. A spool is written in the loop's thread.
@@ -37,13 +38,14 @@ class AsyncClient:
         """Raises ValueError, and OSError if the spool's folder cannot be written."""
         self._options = options or Options()
         self._endpoint = Endpoint(url, key, self._options)
+        check_source(source)
         self._source = source
         self._backoff = Backoff(self._options.backoff_s, self._options.backoff_max_s, self._options.retry_after_max_s)
         self._outbox = Outbox(self._options)
         self._opens_spool = False
         self._task: asyncio.Task[None] | None = None
         self._close_at: float | None = None
-        self._is_closed = False
+        self._is_closed = self._is_done = False
         lifecycle.register(self)
 
     async def record(
@@ -86,6 +88,7 @@ class AsyncClient:
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
         self._task = loop.create_task(self._run(), name="flexcredits-client")
+        self._task.add_done_callback(lambda _: self._notify())  # a program may cancel all tasks of its loop
 
     async def _wait_for_room(self, size: int) -> bool:
         """Apply `overflow`; False: drop the event. Raises QueueFull."""
@@ -96,6 +99,7 @@ class AsyncClient:
             with suppress(TimeoutError):
                 async with asyncio.timeout(options.block_s):
                     while not outbox.has_room(size) and self._close_at is None:
+                        self._ensure_task()
                         await self._progress.wait()
             self._check_open()
             if outbox.has_room(size):
@@ -108,7 +112,7 @@ class AsyncClient:
         target = outbox.flush_to = outbox.recorded
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while outbox.resolved < target and not outbox.stopped and not self._is_closed:
+                while outbox.resolved < target and not outbox.stopped and not self._is_closing_ended():
                     self._ensure_task()
                     self._work.set()
                     await self._progress.wait()
@@ -116,10 +120,14 @@ class AsyncClient:
             raise outbox.stopped
         return outbox.resolved >= target
 
+    def _is_closing_ended(self) -> bool:
+        return self._close_at is not None and (self._task is None or self._task.done())
+
     async def close(self, timeout_s: float | None = None) -> bool:
         """As `Client.close`."""
-        if self._close_at is None:
-            self._close_at = time.monotonic() + (self._options.close_s if timeout_s is None else timeout_s)
+        if self._close_at is None or timeout_s is not None:
+            until = time.monotonic() + (self._options.close_s if timeout_s is None else timeout_s)
+            self._close_at = min(until, self._close_at or until)
         if not self._is_closed and not self._outbox.is_empty:
             self._ensure_task()
         if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
@@ -131,47 +139,24 @@ class AsyncClient:
 
     def _end(self) -> bool:
         if self._is_closed:
-            return not self._outbox.undelivered
+            return self._is_done
         self._is_closed = True
-        is_done = self._outbox.is_empty
+        self._is_done = self._outbox.is_empty and not self._outbox.undelivered
         left = self._outbox.give_up("the client was closed before the service answered")
         self._outbox.close()
         lifecycle.unregister(self)
         self._notify()
         self._outbox.report(left)
-        return is_done
+        return self._is_done
 
-    @asynccontextmanager
-    async def usage(
-        self,
-        organization: str,
-        product: str,
-        feature: str | None = None,
-        *,
-        feature_kind: str = "model",
-        provider: str | None = None,
-        units: Collection[str] = UNITS,
-        **details: Unpack[Details],
-    ) -> AsyncIterator[Call]:
-        """Record the usage of the provider's answers that the block gives to `read` or `astream`, as one event.
-
-        `feature` is the model that the answer names by default, `provider` a key of `providers.rules.RULES` (the form of
-        the usage decides by default). Tokens that were used before the block failed are recorded too. Answers without a
-        usage are counted and reported (`no_usage`). Raises as `record` does.
-        """
-        call, failed = Call(Fields(organization, product, feature_kind, feature, provider, units)), True
-        try:
-            yield call
-            failed = False
-        finally:
-            missing = f"{call.without_usage} answers had no usage" if call.without_usage else ""
-            try:
-                named, quantities = call.event()
-                await self.record(organization, product, feature_kind, named, quantities=quantities, **details)
-            except UnknownUsage as error:
-                missing = missing or str(error)
-            if missing and not failed:
-                self._report_missing(call.fields, missing)
+    async def _record_call(self, call: Call, details: Details) -> str:
+        feature, quantities, missing = call.result()
+        if quantities:
+            fields = call.fields
+            await self.record(
+                fields.organization, fields.product, fields.feature_kind, feature, quantities=quantities, **details
+            )
+        return missing
 
     def stats(self) -> Stats:
         return self._outbox.stats()
@@ -186,22 +171,42 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    def begin_close(self) -> None:
+        """At exit. A cancelled `close` may have begun before; the time counts from here."""
+        self._close_at = time.monotonic() + self._options.close_s
+
+    def _close_in_loop(self) -> bool:
+        loop = self._task.get_loop() if self._task else None
+        if loop is None or not loop.is_running():
+            return False
+        try:
+            asyncio.run_coroutine_threadsafe(self.close(), loop).result(self._options.close_s + CLOSE_AT_LEAST_S)
+        except TimeoutError:
+            LOG.error("the event loop does not answer")
+            self._end()
+        except (CancelledError, RuntimeError):  # the loop ends just now
+            return False
+        return True
+
     def close_at_exit(self) -> None:
-        """Send without a loop what the program has not sent with `close`."""
-        if self._is_closed:
+        """Send what the program has not sent with `close`: in its loop if that runs in another thread, else without one."""
+        if self._is_closed or self._close_in_loop():
             return
-        self._close_at = deadline = time.monotonic() + self._options.close_s
+        deadline = max(self._close_at or 0, time.monotonic() + CLOSE_AT_LEAST_S)
 
         def wait(wait: Wait) -> bool:
             log_retry(wait)
             time.sleep(max(0.0, min(wait.seconds, deadline - time.monotonic())))
             return time.monotonic() < deadline
 
+        def send(request: Send) -> Answer | NoAnswer:
+            return post(http, self._endpoint, request, deadline - time.monotonic())
+
         if not self._outbox.is_empty and not self._outbox.stopped:
             try:
                 with self._endpoint.open() as http:
                     while (batch := self._outbox.batch()) and time.monotonic() < deadline:
-                        drive(self._steps(batch), lambda request: post(http, self._endpoint, request), wait)
+                        drive(self._steps(batch), send, wait)
             except SendingStopped as error:
                 self._stop(error)
         self._end()
@@ -235,7 +240,7 @@ class AsyncClient:
                 return self._outbox.batch()
             self._work.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(due_s):
+                async with asyncio.timeout(self._outbox.keep_synced(due_s)):
                     await self._work.wait()
 
     def _steps(self, batch: Sequence[bytes]) -> Steps:
@@ -254,7 +259,9 @@ class AsyncClient:
             return await post_async(http, self._endpoint, step)
         log_retry(step)
         self._outbox.retries += 1
-        await asyncio.sleep(step.seconds)  # `close` cancels the task when its time is over
+        until = time.monotonic() + step.seconds
+        while (left_s := until - time.monotonic()) > 0:  # `close` cancels the task when its time is over
+            await asyncio.sleep(self._outbox.keep_synced(left_s) or 0)
         return None
 
     def resolve(self, count: int, refused: Sequence[Refusal]) -> None:

@@ -1,32 +1,33 @@
 """The client for programs with threads, or without."""
 
+import _thread
+import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from types import TracebackType
 from typing import Self, Unpack
 
 import httpx
 
 from flexcredits_client import lifecycle
+from flexcredits_client.calls import Calls
 from flexcredits_client.delivery.answers import Answer, NoAnswer, Refusal
-from flexcredits_client.delivery.http import Endpoint, drive, post
+from flexcredits_client.delivery.http import Endpoint, drive, log_retry, post
 from flexcredits_client.delivery.steps import Backoff, Send, Wait, deliver
-from flexcredits_client.errors import ClientClosed, QueueFull, SendingStopped
-from flexcredits_client.event import Details, Number, amount_of, encode_event
-from flexcredits_client.options import Options, Rejected, Stats
+from flexcredits_client.errors import ClientClosed, FlexCreditsError, QueueFull, SendingStopped
+from flexcredits_client.event import Details, Number, amount_of, check_source, encode_event
+from flexcredits_client.options import Options, Reason, Rejected, Stats
 from flexcredits_client.outbox import Outbox
 from flexcredits_client.providers.call import Call, Fields
-from flexcredits_client.providers.read import UnknownUsage
-from flexcredits_client.providers.rules import UNITS
 
 LOG = logging.getLogger("flexcredits_client")
 
 
-class Client:
+class Client(Calls):
     """Thread-safe, and usable after a fork: the child has an empty queue, the parent sends its own.
 
     `url` is the address of ingest, `key` an API key, `source` the URI reference of your service, such as
@@ -37,6 +38,7 @@ class Client:
         """Raises ValueError, and OSError if the spool's folder cannot be written."""
         self._options = options or Options()
         self._endpoint = Endpoint(url, key, self._options)
+        check_source(source)
         self._source = source
         self._backoff = Backoff(self._options.backoff_s, self._options.backoff_max_s, self._options.retry_after_max_s)
         self._start(Outbox(self._options))
@@ -48,14 +50,14 @@ class Client:
 
     def _start(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # it knows its thread: see `_is_interrupted`
         self._work = threading.Condition(self._lock)
         """Notified when the sender has something to do."""
         self._progress = threading.Condition(self._lock)
         """Notified when events are resolved."""
         self._thread: threading.Thread | None = None
         self._close_at: float | None = None
-        self._is_closed = False
+        self._is_closed = self._is_done = False
 
     def record(
         self,
@@ -77,6 +79,23 @@ class Client:
         """
         amount = amount_of(credits, quantity, unit, quantities)
         event_id, event = encode_event(self._source, organization, product, feature_kind, feature, amount, details)
+        if self._is_interrupted():
+            _thread.start_new_thread(self._queue_or_report, (event_id, event))
+            return event_id
+        return self._queue(event_id, event)
+
+    def _is_interrupted(self) -> bool:
+        """Whether a signal's handler or a finalizer has interrupted this thread in the middle of a change to the queue."""
+        return self._lock._is_owned()  # type: ignore[attr-defined, no-any-return]
+
+    def _queue_or_report(self, event_id: str, event: bytes) -> None:
+        try:
+            self._queue(event_id, event)
+        except (FlexCreditsError, OSError) as error:
+            LOG.error("an event was not recorded: %s", error)
+            self._outbox.report([Rejected(event_id, Reason.DROPPED, str(error), "", json.loads(event))])
+
+    def _queue(self, event_id: str, event: bytes) -> str:
         with self._lock:
             self._check_open()
             if self._opens_spool:
@@ -110,9 +129,15 @@ class Client:
         raise QueueFull(f"{outbox.recorded - outbox.resolved} events wait for the service")
 
     def flush(self, timeout_s: float | None = None) -> bool:
-        """Wait until every event that was recorded before is resolved; False after `timeout_s`. Raises SendingStopped."""
+        """Wait until every event that was recorded before is resolved; False after `timeout_s`, or if no thread can be
+        started, as in atexit. Raises SendingStopped."""
+        self._check_caller("flush")
         with self._lock:
             outbox = self._outbox
+            if self._thread is None and not outbox.is_empty:
+                self._start_thread()
+                if self._thread is None:
+                    return False
             target = outbox.flush_to = outbox.recorded
             self._work.notify()
             self._progress.wait_for(lambda: outbox.resolved >= target or outbox.stopped or self._is_closed, timeout_s)
@@ -120,63 +145,53 @@ class Client:
                 raise outbox.stopped
             return outbox.resolved >= target
 
+    def _check_caller(self, name: str) -> None:
+        """Raises RuntimeError where `flush` or `close` would wait for themselves."""
+        if self._is_interrupted():
+            raise RuntimeError(
+                f"{name}() in a signal's handler has interrupted the client: let the handler call sys.exit"
+            )
+        if name == "flush" and threading.current_thread() is self._thread:
+            raise RuntimeError("flush() in on_rejected would wait for itself")
+
+    def begin_close(self, timeout_s: float | None = None) -> None:
+        with self._lock:
+            if self._close_at is None or timeout_s is not None:
+                until = time.monotonic() + (self._options.close_s if timeout_s is None else timeout_s)
+                self._close_at = min(until, self._close_at or until)
+            self._work.notify()
+            self._progress.notify_all()
+
     def close(self, timeout_s: float | None = None) -> bool:
         """Send what is queued for at most `timeout_s` (default: `close_s`); whether every event was accepted or reported
         by the service. What is left is reported as `undelivered`, or stays in the spool."""
-        with self._lock:
-            if self._close_at is None:
-                self._close_at = time.monotonic() + (self._options.close_s if timeout_s is None else timeout_s)
-            remaining_s = max(0.0, self._close_at - time.monotonic())
-            thread = self._thread
-            self._work.notify()
-            self._progress.notify_all()
+        self._check_caller("close")
+        self.begin_close(timeout_s)
+        thread, remaining_s = self._thread, max(0.0, (self._close_at or 0) - time.monotonic())
         if thread is None and not self._outbox.is_empty:
             self._run()
         elif thread is not None and thread is not threading.current_thread():
             thread.join(remaining_s)
         with self._lock:
             if self._is_closed:
-                return not self._outbox.undelivered
+                return self._is_done
             self._is_closed = True
-            is_done = self._outbox.is_empty
+            self._is_done = self._outbox.is_empty and not self._outbox.undelivered
             left = self._outbox.give_up("the client was closed before the service answered")
             self._outbox.close()
             self._progress.notify_all()
         lifecycle.unregister(self)
         self._outbox.report(left)
-        return is_done
+        return self._is_done
 
-    @contextmanager
-    def usage(
-        self,
-        organization: str,
-        product: str,
-        feature: str | None = None,
-        *,
-        feature_kind: str = "model",
-        provider: str | None = None,
-        units: Collection[str] = UNITS,
-        **details: Unpack[Details],
-    ) -> Iterator[Call]:
-        """Record the usage of the provider's answers that the block gives to `read` or `stream`, as one event.
-
-        `feature` is the model that the answer names by default, `provider` a key of `providers.rules.RULES` (the form of
-        the usage decides by default). Tokens that were used before the block failed are recorded too. Answers without a
-        usage are counted and reported (`no_usage`). Raises as `record` does.
-        """
-        call, failed = Call(Fields(organization, product, feature_kind, feature, provider, units)), True
-        try:
-            yield call
-            failed = False
-        finally:
-            missing = f"{call.without_usage} answers had no usage" if call.without_usage else ""
-            try:
-                named, quantities = call.event()
-                self.record(organization, product, feature_kind, named, quantities=quantities, **details)
-            except UnknownUsage as error:
-                missing = missing or str(error)
-            if missing and not failed:
-                self._report_missing(call.fields, missing)
+    def _record_call(self, call: Call, details: Details) -> str:
+        feature, quantities, missing = call.result()
+        if quantities:
+            fields = call.fields
+            self.record(
+                fields.organization, fields.product, fields.feature_kind, feature, quantities=quantities, **details
+            )
+        return missing
 
     def stats(self) -> Stats:
         with self._lock:
@@ -233,13 +248,14 @@ class Client:
                     return None if due_s is None or now >= self._close_at or self._is_closed else self._outbox.batch()
                 if due_s is not None and due_s <= 0:
                     return self._outbox.batch()
-                self._work.wait(due_s)
+                self._work.wait(self._outbox.keep_synced(due_s))
 
     def _send(self, http: httpx.Client, batch: Sequence[bytes]) -> None:
         def send(request: Send) -> Answer | NoAnswer:
             with self._lock:
                 self._outbox.requests += 1
-            return post(http, self._endpoint, request)
+                left_s = inf if self._close_at is None else self._close_at - time.monotonic()
+            return post(http, self._endpoint, request, left_s)
 
         drive(deliver(batch, self._options.gzip, self._backoff, self), send, self._wait)
 
@@ -252,7 +268,7 @@ class Client:
             while (now := time.monotonic()) < until:
                 if self._close_at is not None and now >= self._close_at:
                     return False
-                self._work.wait(min(until, self._close_at or until) - now)
+                self._work.wait(self._outbox.keep_synced(min(until, self._close_at or until) - now))
             return not self._is_closed
 
     def resolve(self, count: int, refused: Sequence[Refusal]) -> None:
@@ -276,8 +292,3 @@ class Client:
             rejected = change()
             self._progress.notify_all()
         self._outbox.report(rejected)
-
-
-def log_retry(wait: Wait) -> None:
-    level = logging.ERROR if wait.is_unusual else logging.WARNING
-    LOG.log(level, "the batch is sent again in %.1f s: %s", wait.seconds, wait.detail)

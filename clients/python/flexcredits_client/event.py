@@ -13,7 +13,15 @@ from flexcredits_client.errors import InvalidUsage
 Number = Decimal | int | str
 """Exact numbers only: the float 0.1 + 0.2 is not 0.3."""
 _LIMIT, _PLACES, _DIGITS_MAX = 10**9, 6, 50
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_OBJECT = (dict, Mapping)  # dict first, because a check against an abstract class takes longer
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "agent": (_OBJECT, "a mapping with id and kind"), "actor": ((str, *_OBJECT), "a text, or a mapping with id"),
+    "group": ((str,), "a text"), "run": ((str, *_OBJECT), "a text, or a mapping with id"),
+    "labels": (_OBJECT, "a mapping of texts"), "surface": ((str,), "a text"), "time": ((datetime,), "a datetime"),
+    "id": ((str,), "a text"),
+}  # fmt: skip
+"""What each field of Details may be, and in words."""
 
 
 class AgentFields(TypedDict):
@@ -53,6 +61,26 @@ class Details(TypedDict, total=False):
     """Unique in `source`; a new UUIDv7 by default. Give an id of your own if your service may repeat a request."""
 
 
+def check_details(details: Mapping[str, Any]) -> None:
+    """Raises TypeError for a name that is no field, and InvalidUsage for a value that no service takes."""
+    for name, value in details.items():
+        if name not in _KINDS:
+            raise TypeError(f"there is no field {name!r}, only {', '.join(_KINDS)}")
+        kinds, in_words = _KINDS[name]
+        if value is not None and not isinstance(value, kinds):
+            raise InvalidUsage(f"{name} must be {in_words}, not {value!r}")
+    if details.get("id") == "":
+        raise InvalidUsage("id is empty: leave it out for a new one")
+    if (moment := details.get("time")) is not None and moment.tzinfo is None:
+        raise InvalidUsage("time has no zone: use datetime.now(UTC)")
+
+
+def check_source(source: str) -> None:
+    """Raises ValueError. Without a source the service refuses every event."""
+    if not isinstance(source, str) or not source:
+        raise ValueError(f"source is the URI reference of your service, such as '/products/assistant', not {source!r}")
+
+
 def new_id() -> str:
     """A UUIDv7 (RFC 9562, 5.7). os.urandom gives other numbers after a fork, which module `random` would not."""
     number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
@@ -70,7 +98,8 @@ def encode_event(
     amount: dict[str, Any],
     details: Details,
 ) -> tuple[str, bytes]:
-    """The event's id and its JSON. `amount` is of `amount_of`. Raises InvalidUsage."""
+    """The event's id and its JSON. `amount` is of `amount_of`. Raises InvalidUsage, and TypeError for an unknown detail."""
+    check_details(details)
     for name, text in (
         ("organization", organization), ("product", product), ("feature_kind", feature_kind), ("feature", feature),
     ):  # fmt: skip
@@ -90,17 +119,13 @@ def encode_event(
     }  # fmt: skip
     try:
         return event_id, _encode(event).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidUsage(f"the event is not JSON: {error}") from None
 
 
 def instant(moment: datetime | None) -> str:
-    """RFC 3339 in UTC; now by default. Raises InvalidUsage for a time without a zone."""
-    if moment is None:
-        moment = datetime.now(UTC)
-    elif moment.tzinfo is None:
-        raise InvalidUsage("time has no zone: use datetime.now(UTC)")
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+    """RFC 3339 in UTC; now by default."""
+    return f"{(moment or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def amount_of(

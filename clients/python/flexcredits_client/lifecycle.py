@@ -9,6 +9,9 @@ from typing import Protocol
 class Living(Protocol):
     """A client, as this module sees it."""
 
+    def begin_close(self) -> None:
+        """Take no more events, and send in the background what can be sent there."""
+
     def close_at_exit(self) -> None: ...
 
     def start_in_child(self) -> None: ...
@@ -29,7 +32,11 @@ def unregister(client: Living) -> None:
 
 
 def close_all() -> None:
-    for client in list(_living):
+    """All clients have the same time: a process with several of them does not end later."""
+    clients = list(_living)
+    for client in clients:
+        client.begin_close()
+    for client in clients:
         client.close_at_exit()
 
 

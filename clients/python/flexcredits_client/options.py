@@ -18,7 +18,8 @@ class Reason(StrEnum):
     UNDELIVERED = "undelivered"
     """The client was closed, or sending stopped, before the service answered. The service may have the event."""
     NO_USAGE = "no_usage"
-    """The answer of a model provider had no usage that could be read. There is no event."""
+    """The answer of a model provider had no usage that could be read, or its block failed and the event could not be queued.
+    There is no event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Options:
     """A longer `Retry-After` is cut."""
     gzip: bool = True
     close_s: float = 10.0
-    """Longest wait of `close`, also at exit."""
+    """Longest wait of `close`, and of all clients together at exit."""
 
     spool: Path | str | None = None
     """Folder that keeps each event until the service has answered; it replaces the queue's memory and limits."""

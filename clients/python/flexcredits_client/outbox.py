@@ -61,7 +61,11 @@ class Outbox:
         OSError from a spool, and then the event is not taken."""
         buffer = self._buffer
         before, bytes_before = len(buffer), buffer.bytes
-        buffer.append(event)
+        try:
+            buffer.append(event)
+        except BaseException:  # a signal's handler may raise after the event was stored
+            self.recorded = self.resolved + len(buffer)
+            raise
         self.recorded += 1
         self._is_dropping = False
         if not before:
@@ -69,6 +73,10 @@ class Outbox:
             return True
         options = self._options
         return before + 1 == options.batch_events or bytes_before < options.batch_bytes <= buffer.bytes
+
+    def keep_synced(self, limit_s: float | None) -> float | None:
+        """Write to the disk what is due. Seconds until the next write is due, at most `limit_s`; None: no limit."""
+        return self._buffer.keep_synced(limit_s)
 
     def drop(self, event_id: str, event: bytes) -> Rejected:
         """Count an event for which there is no room."""
@@ -133,7 +141,7 @@ class Outbox:
             for each in rejected:
                 try:
                     callback(each)
-                except Exception:
+                except (Exception, SystemExit):  # sys.exit in the thread that sends would end only the sending
                     LOG.exception("on_rejected failed for event %s (%s: %s)", each.id, each.reason, each.detail)
 
     def count_missing_usage(self, fields: Mapping[str, Any], detail: str) -> Rejected:

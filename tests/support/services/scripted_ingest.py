@@ -3,11 +3,12 @@
 import gzip
 import json
 import socket
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,6 +26,8 @@ class Behaviour:
     body: bytes | None = None
     is_slow: bool = False
     """Send the answer byte by byte until the client gives up or the server ends."""
+    is_cut: bool = False
+    """Reset the connection in the middle of the answer."""
 
 
 ACCEPT = Behaviour()
@@ -32,11 +35,19 @@ CLOSE = Behaviour(status=None, is_stored=False)
 STORE_AND_CLOSE = Behaviour(status=None)
 NOT_A_RECEIPT = Behaviour(status=202, is_stored=False, body=b"<html>sign in</html>")
 SLOW = Behaviour(is_slow=True)
+CUT = Behaviour(is_cut=True)
 
 
 def refuse(status: int, **headers: str) -> Behaviour:
-    body = json.dumps({"title": "no", "status": status, "detail": "as the test says"}).encode()
+    body = json.dumps(
+        {"type": "/problems/test", "title": "no", "status": status, "detail": "as the test says"}
+    ).encode()
     return Behaviour(status, is_stored=False, headers={n.replace("_", "-"): v for n, v in headers.items()}, body=body)
+
+
+def page(status: int) -> Behaviour:
+    """The answer of something between client and service, such as a proxy or a firewall."""
+    return Behaviour(status, is_stored=False, body=b"<html>blocked</html>")
 
 
 class ScriptedIngest:
@@ -92,11 +103,11 @@ class ScriptedIngest:
                 assert first == event, "a retry is a copy"
                 self.copies[event["id"]] += 1
             if rejected and len(rejected) == len(events):
-                problem = {"status": 422, "detail": "no", "rejected": rejected}
+                problem = {"type": "/problems/invalid-events", "status": 422, "detail": "no", "rejected": rejected}
                 return Behaviour(422, body=json.dumps(problem).encode(), headers=behaviour.headers)
             receipt = {"accepted": len(events) - len(rejected), "rejected": rejected}
             body = json.dumps(receipt).encode()
-            return Behaviour(behaviour.status, body=body, headers=behaviour.headers, is_slow=behaviour.is_slow)
+            return replace(behaviour, body=body)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         ingest = self
@@ -117,6 +128,12 @@ class ScriptedIngest:
                 for name, value in {**behaviour.headers, "Content-Length": str(len(answer))}.items():
                     self.send_header(name, value)
                 self.end_headers()
+                if behaviour.is_cut:
+                    self.wfile.write(answer[: len(answer) // 2])
+                    linger = struct.pack("ii", 1, 0)  # close() resets the connection
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    self.close_connection = True
+                    return
                 for start in range(len(answer)) if behaviour.is_slow else ():
                     self.wfile.write(answer[start : start + 1])
                     if ingest.ended.wait(0.2):

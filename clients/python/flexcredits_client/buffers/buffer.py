@@ -14,6 +14,9 @@ class Buffer(Protocol):
 
     def has_room(self, size: int) -> bool: ...
 
+    def keep_synced(self, limit_s: float | None) -> float | None:
+        """Write to the disk what is due. Seconds until the next write is due, at most `limit_s`; None: no limit."""
+
     def head(self, count: int, size: int) -> list[bytes]:
         """The first events: at most `count`, of at most `size` bytes together, but at least one if there is any."""
 

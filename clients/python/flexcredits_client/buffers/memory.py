@@ -15,12 +15,16 @@ class MemoryBuffer:
         self._bytes = 0
 
     def append(self, event: bytes) -> None:
+        size = len(event)
         self._events.append(event)
-        self._bytes += len(event)
+        self._bytes += size
 
     def has_room(self, size: int) -> bool:
         # An empty buffer takes any event: one above the limit would never find room.
         return not self._events or (len(self._events) < self._events_max and self._bytes + size <= self._bytes_max)
+
+    def keep_synced(self, limit_s: float | None) -> float | None:
+        return limit_s
 
     def head(self, count: int, size: int) -> list[bytes]:
         return fitting(islice(self._events, count), size)

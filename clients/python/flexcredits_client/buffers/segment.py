@@ -14,10 +14,10 @@ READ_BYTES = 1024 * 1024
 
 
 class DamagedSegment(Exception):
-    """A record in the middle of the file has a wrong checksum. `offset` is where it begins."""
+    """A record in the middle of the file has a wrong length or checksum. `offset` is where it begins."""
 
     def __init__(self, offset: int) -> None:
-        super().__init__(f"the record at byte {offset} has a wrong checksum")
+        super().__init__(f"the record at byte {offset} has a wrong length or checksum")
         self.offset = offset
 
 
@@ -51,6 +51,14 @@ class Segment:
         self.unread += 1
         self.unresolved += 1
         self._is_torn = False
+
+    def take_back(self, event: bytes) -> None:
+        """Remove the last event, which was not read yet."""
+        self._is_torn = True
+        self.end -= HEAD.size + len(event)
+        self.unread -= 1
+        self.unresolved -= 1
+        os.ftruncate(self._fd, self.end)
 
     def sync(self) -> None:
         os.fsync(self._fd)
@@ -95,12 +103,27 @@ class Segment:
             return 0
         size, checksum = HEAD.unpack(head)
         if at + HEAD.size + size > self.end:
+            if self._has_record(at + HEAD.size):
+                raise DamagedSegment(at)
             return 0
         if size and zlib.crc32(os.pread(self._fd, size, at + HEAD.size)) == checksum:
             return int(size)
         if self._is_tail(at, size):
             return 0
         raise DamagedSegment(at)
+
+    def _has_record(self, start: int) -> bool:
+        """Whether a whole record begins after `start`: then the length before it is damaged, and not torn. Lengths below
+        16 MiB have a zero as their fourth byte, which JSON has not."""
+        rest = os.pread(self._fd, self.end - start, start).rstrip(b"\0")
+        zero = rest.find(b"\0", 3)
+        while 0 <= zero <= len(rest) - HEAD.size:
+            size, checksum = HEAD.unpack_from(rest, zero - 3)
+            event = rest[zero - 3 + HEAD.size :][:size]
+            if 0 < size == len(event) and zlib.crc32(event) == checksum:
+                return True
+            zero = rest.find(b"\0", zero + 1)
+        return False
 
     def _is_tail(self, at: int, size: int) -> bool:
         """Whether the file has nothing after this record but zeros, with which a power failure leaves a file's end."""

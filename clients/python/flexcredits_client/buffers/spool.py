@@ -7,9 +7,10 @@ over the events of folders whose process is gone.
 import fcntl
 import logging
 import os
+import shutil
 import time
 from collections import deque
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from flexcredits_client.buffers.memory import fitting
@@ -34,6 +35,9 @@ class Spool:
         self._lock: int | None
         self._slot, self._lock = own_slot(folder)
         adopt_others(folder, self._slot)
+        if fsync_s is not None:
+            for each in (self._slot, folder, folder.parent):
+                sync_folder(each)
         self._segments: deque[Segment] = deque()
         self._head: deque[bytes] = deque()
         self._next = 0
@@ -48,10 +52,7 @@ class Spool:
         try:
             segment.recover()
         except DamagedSegment as damage:
-            kept = path.with_suffix(".damaged")
-            LOG.error("%s: %s. What follows is not sent; the file is kept as %s", path, damage, kept)
-            if not kept.exists():
-                kept.hardlink_to(path)
+            LOG.error("%s: %s. What follows is not sent; the file is kept as %s", path, damage, keep(path))
         if segment.unread:
             self._segments.append(segment)
         else:
@@ -63,7 +64,11 @@ class Spool:
             self._start_segment()
         self._segments[-1].append(event)
         self._unsynced = True
-        self._sync_if_due()
+        try:
+            self._sync_if_due()
+        except OSError:  # the caller gets the error: the event is not here
+            self._segments[-1].take_back(event)
+            raise
 
     def _start_segment(self) -> None:
         self._sync()
@@ -82,11 +87,22 @@ class Spool:
             self._segments[-1].sync()
         self._unsynced, self._synced_at = False, time.monotonic()
 
+    def keep_synced(self, limit_s: float | None) -> float | None:
+        try:
+            self._sync_if_due()
+        except OSError:  # of events that were taken: sending them is what can still be done
+            LOG.exception("events in %s could not be written to the disk", self._slot)
+            self._synced_at = time.monotonic()
+        if self._fsync_s is None or not self._unsynced:
+            return limit_s
+        due_s = max(0.0, self._synced_at + self._fsync_s - time.monotonic())
+        return due_s if limit_s is None else min(due_s, limit_s)
+
     def has_room(self, size: int) -> bool:
         return not self._segments or self.bytes + HEAD.size + size <= self._bytes_max
 
     def head(self, count: int, size: int) -> list[bytes]:
-        self._sync_if_due()
+        self.keep_synced(None)
         for segment in self._segments:
             if len(self._head) >= count:
                 break
@@ -166,8 +182,24 @@ def adopt_others(folder: Path, own: Path) -> None:
         os.close(lock)
 
 
+def keep(path: Path) -> Path:
+    """A second name for a damaged file, which keeps it; the same one if it has a name already. Numbers begin again in an
+    empty folder, so the name may be that of another file."""
+    for number in count():
+        kept = path.with_suffix(f".{number}.damaged" if number else ".damaged")
+        if not kept.exists():
+            try:
+                kept.hardlink_to(path)
+            except OSError:  # a file system without links
+                shutil.copy2(path, kept)
+            return kept
+        if kept.samefile(path) or kept.read_bytes() == path.read_bytes():
+            return kept
+    raise AssertionError("the numbers do not end")
+
+
 def segment_paths(slot: Path) -> list[Path]:
-    return sorted(slot.glob("*.log"))
+    return sorted(path for path in slot.glob("*.log") if path.stem.isdecimal())
 
 
 def number_of(path: Path) -> int:

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 RETRIED = {408, 425, 429}
 REFUSED_KEY = {401, 403}
+PROBLEMS = "/problems/"
+"""Begins the `type` of each refusal by the service. A refusal without it comes from something between: it says nothing
+about the events, and nothing is dropped because of it."""
 
 
 class Answer(NamedTuple):
@@ -70,13 +73,16 @@ def read_answer(answer: Answer | NoAnswer, count: int, now: datetime) -> Verdict
     document = read_json(answer.body)
     detail = f"{answer.status}: {document.get('detail') or answer.body[:200].decode(errors='replace')}"
     refused = refusals(document, count)
-    if answer.status == 202 and refused is not None and is_receipt(document, len(refused), count):
+    if 200 <= answer.status < 300 and refused is not None and is_receipt(document, len(refused), count):
         return Resolved(refused)
-    if answer.status in (403, 422) and refused is not None and len(refused) == count:
-        return Resolved(refused)  # 403: the key covers none of these events, which says nothing about the next ones
-    if answer.status in REFUSED_KEY:
-        return Stop(answer.status, f"the API key was refused: {detail}")
-    if answer.status in (400, 413, 422):
+    if str(document.get("type", "")).startswith(PROBLEMS):
+        if answer.status in (403, 422) and refused is not None and len(refused) == count:
+            return Resolved(refused)  # 403: the key covers none of these events, which says nothing about the next ones
+        if answer.status in REFUSED_KEY:
+            return Stop(answer.status, f"the API key was refused: {detail}")
+        if answer.status in (400, 422):
+            return Split(detail)
+    if answer.status == 413:  # also of a proxy, whose limit may be lower
         return Split(detail)
     is_usual = answer.status in RETRIED or answer.status >= 500
     return Retry(retry_after(answer.headers.get("retry-after", ""), now), detail, is_unusual=not is_usual)
@@ -99,7 +105,7 @@ def refusals(document: Mapping[str, Any], count: int) -> list[Refusal] | None:
     found: dict[int, Refusal] = {}
     for each in listed:
         position = each.get("index") if isinstance(each, dict) else None
-        if not isinstance(position, int) or not 0 <= position < count:
+        if type(position) is not int or not 0 <= position < count:
             return None
         found[position] = Refusal(position, str(each.get("pointer", "")), str(each.get("detail", "")))
     return list(found.values()) if len(found) == len(listed) else None
@@ -108,7 +114,7 @@ def refusals(document: Mapping[str, Any], count: int) -> list[Refusal] | None:
 def is_receipt(document: Mapping[str, Any], refused: int, count: int) -> bool:
     """Whether the receipt accounts for every event. A proxy's page, or a receipt for another batch, does not."""
     accepted, duplicates = document.get("accepted"), document.get("duplicates", 0)
-    return isinstance(accepted, int) and isinstance(duplicates, int) and accepted + duplicates + refused == count
+    return type(accepted) is int and type(duplicates) is int and accepted + duplicates + refused == count
 
 
 def retry_after(text: str, now: datetime) -> float | None:
@@ -117,6 +123,6 @@ def retry_after(text: str, now: datetime) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())

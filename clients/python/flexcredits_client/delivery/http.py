@@ -2,10 +2,12 @@
 
 import asyncio
 import encodings.idna  # noqa: F401 - see httpcore below
+import logging
 import ssl
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
 
 import httpcore  # noqa: F401 - httpx would import it in the sender's thread: a fork at that moment breaks or blocks the child
 import httpx
@@ -14,8 +16,11 @@ from flexcredits_client.delivery.answers import Answer, NoAnswer
 from flexcredits_client.delivery.steps import Send, Steps, Wait
 from flexcredits_client.options import Options
 
+LOG = logging.getLogger("flexcredits_client")
 PATH = "/api/v1/events"
 ANSWER_BYTES_MAX = 16 * 1024 * 1024  # a receipt that rejects 10,000 events
+LAST_TRY_S = 0.1
+"""Even when no time is left: enough for a service nearby."""
 
 
 class Endpoint:
@@ -27,6 +32,8 @@ class Endpoint:
             raise ValueError(f"the address of ingest is a URL such as https://ingest.example.com, not {url!r}")
         if not key:
             raise ValueError("the API key is empty")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("the API key has a character that no key has, such as the end of a line")
         self.url = f"{url.rstrip('/')}{PATH}"
         self.answer_s = options.answer_s
         # Without https no certificate is needed, and reading all of certifi takes 20 ms or more.
@@ -54,15 +61,16 @@ def own_version() -> str:
         return "unknown"
 
 
-def post(http: httpx.Client, endpoint: Endpoint, request: Send) -> Answer | NoAnswer:
-    """The answer, if it is complete after `answer_s` seconds."""
-    deadline, body = time.monotonic() + endpoint.answer_s, bytearray()
+def post(http: httpx.Client, endpoint: Endpoint, request: Send, left_s: float = inf) -> Answer | NoAnswer:
+    """The answer, if it is complete after `answer_s` seconds, or after `left_s` if that is less."""
+    wait_s, body = min(endpoint.answer_s, max(left_s, LAST_TRY_S)), bytearray()
+    deadline, headers = time.monotonic() + wait_s, endpoint.headers_of(request)
     try:
-        with http.stream("POST", endpoint.url, content=request.body, headers=endpoint.headers_of(request)) as response:
+        with http.stream("POST", endpoint.url, content=request.body, headers=headers, timeout=wait_s) as response:
             for chunk in response.iter_bytes():
                 body += chunk
                 if time.monotonic() > deadline or len(body) > ANSWER_BYTES_MAX:
-                    return NoAnswer(f"the answer is not complete after {endpoint.answer_s:g} s or {len(body)} bytes")
+                    return NoAnswer(f"the answer is not complete after {wait_s:g} s or {len(body)} bytes")
             return Answer(response.status_code, response.headers, bytes(body))
     except httpx.RequestError as error:
         return no_answer(error)
@@ -99,3 +107,8 @@ def drive(steps: Steps, send: Callable[[Send], Answer | NoAnswer], wait: Callabl
                 return False
     except StopIteration:
         return True
+
+
+def log_retry(wait: Wait) -> None:
+    level = logging.ERROR if wait.is_unusual else logging.WARNING
+    LOG.log(level, "the batch is sent again in %.1f s: %s", wait.seconds, wait.detail)

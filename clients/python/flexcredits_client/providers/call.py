@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, 
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
+from flexcredits_client.errors import InvalidUsage
 from flexcredits_client.providers.read import Collected, ReadUsage, UnknownUsage
 from flexcredits_client.providers.rules import RULES, UNITS
 
@@ -72,7 +73,22 @@ class Call:
                 quantities[unit] = quantities.get(unit, 0) + number
         return usages[0]._replace(quantities=quantities)
 
-    def event(self) -> tuple[str, dict[str, Decimal | int]]:
-        """Feature and quantities of the event. Raises UnknownUsage."""
-        usage = self.total()
-        return self.fields.feature or usage.model, usage.quantities
+    def result(self) -> "Result":
+        """Raises InvalidUsage."""
+        missing = f"{self.without_usage} answers had no usage" if self.without_usage else ""
+        try:
+            usage = self.total()
+        except UnknownUsage as error:
+            return Result("", {}, missing or str(error))
+        if not (feature := self.fields.feature or usage.model):
+            raise InvalidUsage(f"answers of {usage.provider} do not name their model: give `feature` to usage()")
+        return Result(feature, usage.quantities, missing)
+
+
+class Result(NamedTuple):
+    """What a call becomes. Without quantities there is no event."""
+
+    feature: str
+    quantities: dict[str, Decimal | int]
+    missing: str
+    """Why usage is not in the event; "" if everything is."""

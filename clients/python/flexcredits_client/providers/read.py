@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from flexcredits_client.errors import FlexCreditsError
-from flexcredits_client.providers.rules import INPUT, OUTPUT, PART_OF, PLACES, RULES, UNITS
+from flexcredits_client.providers.rules import INPUT, MODELS, OUTPUT, PART_OF, PLACES, RULES, UNITS, Rule
 
 COUNT_MAX = 10**9
 """What an event can have."""
@@ -63,13 +63,22 @@ class Collected:
         name = provider or next((name for name, rule in RULES.items() if has_mark(self._usage, rule.marks)), None)
         if not self._usage or name is None:
             raise UnknownUsage("the answer has no usage (OpenAI's streams need stream_options={'include_usage': True})")
+        usages = [self._usage, *beside(self._usage, RULES[name])]
         counts = {
-            unit: sum((first_number(self._usage, path) for path in paths), start=0)
+            unit: sum((first_number(usage, path) for usage in usages for path in paths), start=0)
             for unit, paths in RULES[name].units.items()
         }
         if not any(counts.values()):
             raise UnknownUsage(f"the usage of {name} has no count above 0")
         return ReadUsage(name, self._model, chosen(consistent(counts), units))
+
+
+def beside(usage: object, rule: Rule) -> list[object]:
+    """Entries of the usage whose counts are not in its own."""
+    if rule.beside is None:
+        return []
+    entries, kind = get(usage, rule.beside[0]), rule.beside[1]
+    return [entry for entry in entries if get(entry, "type") == kind] if isinstance(entries, list) else []
 
 
 def find_usage(chunk: object) -> object | None:
@@ -86,7 +95,7 @@ def has_mark(usage: object, marks: Iterable[str]) -> bool:
 
 
 def model_of(chunk: object) -> str:
-    for place in ("model", "model_version", "modelVersion", "message.model", "response.model", "data.model"):
+    for place in MODELS:
         if isinstance(name := get(chunk, place), str) and name:
             return name
     return ""
@@ -129,8 +138,10 @@ def chosen(counts: Mapping[str, Decimal | int], units: Collection[str]) -> dict[
 MARKS = (*{mark for rule in RULES.values() for mark in rule.marks} - {"tokens"}, "tokens.input_tokens")
 FIELDS = tuple(
     dict.fromkeys(
-        path.partition(".")[0] for rule in RULES.values()
-        for field in (*rule.marks, *(path for paths in rule.units.values() for path in paths)) for path in field.split("|")
+        path.partition(".")[0]
+        for rule in RULES.values()
+        for field in (*rule.marks, *(rule.beside or ())[:1], *(path for paths in rule.units.values() for path in paths))
+        for path in field.split("|")
     )
-)  # fmt: skip
+)
 """Top-level fields of a usage that a rule reads."""

@@ -29,6 +29,8 @@ class Rule(NamedTuple):
     marks: tuple[str, ...]
     units: dict[str, tuple[str, ...]]
     source: str
+    beside: tuple[str, str] | None = None
+    """A list in the usage, and the `type` of those entries in it that are not in the usage's own counts."""
 
 
 RULES = {
@@ -45,19 +47,32 @@ RULES = {
         "openai 3.57.0: openai/types/completion_usage.py; mistralai 3.7.0: client/models/usageinfo.py; "
         "docs.mistral.ai/inference/conversations/advanced/prompt-caching",
     ),
+    # Gemini's interactions: thoughts and prompts of tools are beside the totals, cached content is in the input.
+    "gemini_interactions": Rule(
+        ("total_input_tokens", "total_output_tokens"),
+        {
+            INPUT: ("total_input_tokens", "total_tool_use_tokens"),
+            CACHED: ("total_cached_tokens",),
+            OUTPUT: ("total_output_tokens", "total_thought_tokens"),
+            REASONING: ("total_thought_tokens",),
+        },
+        "google-genai 3.6.1: google/genai/_gaos/types/interactions/usage.py",
+    ),
+    # `input_token_details` is the name in the Realtime API.
     "openai_responses": Rule(
         ("input_tokens_details", "output_tokens_details.reasoning_tokens", "total_tokens"),
         {
             INPUT: ("input_tokens",),
-            CACHED: ("input_tokens_details.cached_tokens",),
+            CACHED: ("input_tokens_details.cached_tokens|input_token_details.cached_tokens",),
             CACHE_WRITE: ("input_tokens_details.cache_write_tokens",),
             OUTPUT: ("output_tokens",),
             REASONING: ("output_tokens_details.reasoning_tokens",),
         },
-        "openai 3.57.0: openai/types/responses/response_usage.py",
+        "openai 3.57.0: openai/types/responses/response_usage.py, openai/types/realtime/realtime_response_usage.py",
     ),
     # "Total input tokens in a request is the summation of input_tokens, cache_creation_input_tokens, and
-    # cache_read_input_tokens." Thinking is inside output_tokens.
+    # cache_read_input_tokens." Thinking is inside output_tokens. "A `compaction` entry's tokens are not included in the
+    # top-level `usage` fields."
     "anthropic": Rule(
         ("input_tokens", "output_tokens"),
         {
@@ -68,7 +83,8 @@ RULES = {
             OUTPUT: ("output_tokens",),
             REASONING: ("output_tokens_details.thinking_tokens",),
         },
-        "anthropic 2.14.0: anthropic/types/{usage,raw_message_delta_event,output_tokens_details}.py",
+        "anthropic 2.14.0: anthropic/types/{usage,raw_message_delta_event,output_tokens_details,beta/beta_usage}.py",
+        beside=("iterations", "compaction"),
     ),
     # The SDK's names and those of the JSON. The prompt includes cached content; total = prompt + candidates + tool_use_prompt
     # + thoughts.
@@ -110,6 +126,8 @@ RULES = {
 }  # fmt: skip
 RULES["mistral"] = RULES["openai_chat"]
 PLACES = (
+    "chunk.usage",  # OpenAI: the helper chat.completions.stream
+    "interaction.usage",  # Gemini: interaction.completed
     "usage",  # OpenAI, Anthropic, Bedrock Converse, Mistral, Cohere v2; Anthropic's message_delta
     "usage_metadata",  # Gemini
     "usageMetadata",  # Gemini's JSON
@@ -122,3 +140,7 @@ PLACES = (
     "response.meta",  # Cohere v1: stream-end
 )
 """Where an answer, or an event of a stream, has its usage."""
+MODELS = (
+    "model", "model_version", "modelVersion", "message.model", "response.model", "data.model", "chunk.model", "interaction.model",
+)  # fmt: skip
+"""Where they name the model."""
