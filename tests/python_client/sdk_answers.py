@@ -70,6 +70,12 @@ def openai_calls(url: str) -> dict[str, Callable[[], Any]]:
     client = openai.OpenAI(api_key="x", base_url=f"{url}/openai", max_retries=0)
     responses = openai.OpenAI(api_key="x", base_url=f"{url}/responses", max_retries=0)
     messages: Any = [{"role": "user", "content": "hi"}]
+
+    def helper() -> Any:
+        options: Any = {"include_usage": True}
+        with client.chat.completions.stream(model="gpt-5", messages=messages, stream_options=options) as stream:
+            return list(stream)
+
     return {
         "openai": lambda: client.chat.completions.create(model="gpt-5", messages=messages),
         "openai stream": lambda: list(
@@ -77,6 +83,7 @@ def openai_calls(url: str) -> dict[str, Callable[[], Any]]:
                 model="gpt-5", messages=messages, stream=True, stream_options={"include_usage": True}
             )
         ),
+        "openai stream helper": helper,
         "responses": lambda: responses.responses.create(model="gpt-5", input="hi"),
         "responses stream": lambda: list(responses.responses.create(model="gpt-5", input="hi", stream=True)),
     }
@@ -92,7 +99,10 @@ def anthropic_calls(url: str) -> dict[str, Callable[[], Any]]:
         with client.messages.stream(**asked) as stream:
             return list(stream)
 
+    beta = anthropic.Anthropic(api_key="x", base_url=f"{url}/compacted", max_retries=0).beta.messages
     return {
+        "compacted": lambda: beta.create(**asked),
+        "compacted stream": lambda: list(beta.create(**asked, stream=True)),
         "anthropic": lambda: client.messages.create(**asked),
         "anthropic stream": lambda: list(client.messages.create(**asked, stream=True)),
         "anthropic stream helper": helper,
@@ -103,7 +113,10 @@ def gemini_calls(url: str) -> dict[str, Callable[[], Any]]:
     from google import genai
 
     client = genai.Client(api_key="x", http_options={"base_url": f"{url}/gemini"})
+    interactions = genai.Client(api_key="x", http_options={"base_url": f"{url}/interactions"}).interactions
     return {
+        "interactions": lambda: interactions.create(model="gemini-3-pro", input="hi"),
+        "interactions stream": lambda: list(interactions.create(model="gemini-3-pro", input="hi", stream=True)),
         "gemini": lambda: client.models.generate_content(model="gemini-3-pro", contents="hi"),
         "gemini stream": lambda: list(client.models.generate_content_stream(model="gemini-3-pro", contents="hi")),
     }
@@ -154,8 +167,15 @@ def main() -> None:
             answer = call()
             usage = read_chunks(answer) if isinstance(answer, list) else read_usage(answer)
             report(name, usage)
+    report("realtime", read_usage(realtime_event()))
     report("openai async stream", asyncio.run(read_async(url)))
     os._exit(0)  # SDKs leave threads behind
+
+
+def realtime_event() -> Any:
+    from openai.types.realtime import ResponseDoneEvent
+
+    return ResponseDoneEvent.model_validate(ANSWERS["realtime"])
 
 
 async def read_async(url: str) -> Any:

@@ -9,7 +9,20 @@ import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.clients.foreign_clients import python_with, run
 
-from .test_providers import ANTHROPIC, BEDROCK, COHERE, GEMINI, MISTRAL, OPENAI_CHAT, OPENAI_RESPONSES, STREAMS, TABLE
+from .test_providers import (
+    ANTHROPIC,
+    BEDROCK,
+    COHERE,
+    COMPACTED,
+    GEMINI,
+    INTERACTION,
+    MISTRAL,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    REALTIME,
+    STREAMS,
+    TABLE,
+)
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 SDKS = (
@@ -21,9 +34,13 @@ SDKS = (
     "cohere==7.3.1",
 )
 """The versions in `source` of flexcredits_client/providers/rules.py."""
-STREAM_OF = dict(
-    zip(("openai", "responses", "anthropic", "gemini", "bedrock", "mistral", "cohere"), STREAMS, strict=False)
-)
+NAMES = ("openai", "responses", "anthropic", "gemini", "bedrock", "mistral", "cohere")
+STREAM_OF = dict(zip(NAMES, STREAMS, strict=False)) | {"interactions": STREAMS[7], "compacted": STREAMS[9]}
+TABLE_OF = dict(zip(NAMES, TABLE, strict=False)) | {
+    "realtime": TABLE[8],
+    "compacted": TABLE[9],
+    "interactions": TABLE[10],
+}
 
 
 def bodies() -> dict[str, Any]:
@@ -37,8 +54,8 @@ def bodies() -> dict[str, Any]:
     streams["openai"] = [{**chunk, **each, "choices": [delta] if each["choices"] else []} for each in streams["openai"]]
     streams["mistral"] = [{**chunk, **each["data"], "choices": [delta]} for each in streams["mistral"]]
     streams["responses"] = [{**each, "sequence_number": number} for number, each in enumerate(streams["responses"])]
-    start = streams["anthropic"][0]
-    start["message"] = {"id": "msg_1", "type": "message", "content": [], **message, **start["message"]}
+    for start in (streams["anthropic"][0], streams["compacted"][0]):
+        start["message"] = {"id": "msg_1", "type": "message", "content": [], **message, **start["message"]}
     text = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     streams["anthropic"][1:1] = [text]
     streams["anthropic"][3:3] = [{"type": "content_block_stop", "index": 0}]
@@ -46,7 +63,7 @@ def bodies() -> dict[str, Any]:
     return {
         "openai": {**OPENAI_CHAT, **chat}, "responses": {**OPENAI_RESPONSES, "created_at": 1, "status": "completed"},
         "anthropic": {**ANTHROPIC, **message}, "gemini": GEMINI, "bedrock": BEDROCK, "mistral": {**MISTRAL, **chat},
-        "cohere": COHERE, **{f"{name} stream": chunks for name, chunks in streams.items()},
+        "compacted": {**COMPACTED, **message}, "interactions": INTERACTION, "realtime": REALTIME, "cohere": COHERE, **{f"{name} stream": chunks for name, chunks in streams.items()},
     }  # fmt: skip
 
 
@@ -56,11 +73,8 @@ def test_usage_is_read_from_the_objects_of_each_sdk(tmp_path: Path) -> None:
     without_proxy = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
     printed = run(python, program, json.dumps(bodies()), folder=tmp_path, **without_proxy)
     read = {document.pop("name"): document for document in map(json.loads, printed.strip().splitlines())}
-    tables = dict(
-        zip(("openai", "responses", "anthropic", "gemini", "bedrock", "mistral", "cohere"), TABLE, strict=False)
-    )
     for name, document in read.items():
-        provider, _, model, quantities = tables[name.partition(" ")[0]]
+        provider, _, model, quantities = TABLE_OF[name.partition(" ")[0]]
         assert document == {"provider": provider, "model": document["model"], **quantities}, name
         assert document["model"] == model or not model, name
-    assert len(read) == 16
+    assert len(read) == 22

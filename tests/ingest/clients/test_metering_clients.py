@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
-from support.clients.foreign_clients import node_with, python_with, run
+from support.clients.foreign_clients import go_module, node_with, python_with, run
 from support.clients.metered_organization import MeteredOrganization, credits_of
 from support.data.factories import uuid7
 
@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 Make = Callable[..., MeteredOrganization]
 LITELLM = ("litellm==1.110.2", "fastapi", "orjson", "soundfile")
 """With what its cache needs (findings/litellm-cache-hit-needs-undeclared-packages.sh)."""
+COLLECTOR = ("github.com/redpanda-data/benthos/v4/public/service@v4.60.0",)
+"""The collector itself (github.com/openmeterio/openmeter) is not in the module proxy."""
 MOCKED = credits_of(input_tokens=10, output_tokens=20)
 
 
@@ -65,6 +67,19 @@ async def test_javascript_sdk(
     await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
 
 
+async def test_openmeters_collector(organization: Make, programs: Path, tmp_path: Path) -> None:
+    """Its engine with the output of its preset `http-server`. Numbers keep their digits, and 250 events are three arrays."""
+    made = organization("openmeter")
+    module = go_module(tmp_path, programs / "openmeter_collector.go", *COLLECTOR)
+    (module / "collector.yaml").write_text((programs / "openmeter_collector.yaml").read_text())
+    event = '{"specversion":"1.0","id":"ID","source":"collector","type":"prompt","subject":"ada","data":DATA}\n'
+    event = event.replace("DATA", '{"model":"gpt-6","input_tokens":10.000001}')
+    lines = [event.replace("ID", uuid7()) for _ in range(250)]
+    (module / "events.ndjson").write_text("".join([*lines, *lines[:30], "{}\n"]))
+    run("go", "run", ".", "-c", "collector.yaml", folder=module, **made.environment)
+    await made.until_counted("models", {"gpt-6": (Decimal("2.5"), 250)})
+
+
 async def test_array_of_openmeters_collector(organization: Make) -> None:
     """Its preset `http-server` sends `application/json` with an array of at most 100 events."""
     made = organization("openmeter")
@@ -105,6 +120,17 @@ async def test_litellm(
     run(litellm, "-W", "ignore", programs / "litellm_calls.py", callback, folder=tmp_path, **made.environment)
     await made.until_counted("models", {model: (MOCKED * number, number) for model, number in calls.items()})
     assert made.dead_letters() == []
+
+
+async def test_openmeters_examples_of_the_documentation(organization: Make, tmp_path: Path) -> None:
+    made = organization("openmeter")
+    python = python_with(tmp_path, "openmeter==1.0.0b236")
+    run(python, "-W", "ignore", "-c", documented("python", "from openmeter import", made), folder=tmp_path)
+    node_with(tmp_path, "@openmeter/sdk@1.0.0-beta.232")
+    (tmp_path / "example.mjs").write_text(documented("js", "@openmeter/sdk", made))
+    run("node", "example.mjs", folder=tmp_path)
+    each = credits_of(input_tokens=812, output_tokens=96)
+    await made.until_counted("models", {"gpt-6": (each * 2, 2)})
 
 
 async def test_examples_of_the_documentation(organization: Make, litellm: Path, tmp_path: Path) -> None:

@@ -85,6 +85,23 @@ async def test_vercel_ai_sdk_with_the_javascript_exporters(
     assert made.dead_letters() == []
 
 
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+async def test_opentelemetrys_node_sdk(organization: Make, programs: Path, tmp_path: Path, protocol: str) -> None:
+    made = organization("otlp-genai")
+    node_with(tmp_path, "@opentelemetry/api@1.10.0", "@opentelemetry/sdk-node@0.301.0")
+    (tmp_path / "run.mjs").write_text((programs / "otlp_node.mjs").read_text())
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"{made.url}/otlp",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer {made.key}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_METRICS_EXPORTER": "none",
+    }
+    run("node", "run.mjs", folder=tmp_path, **environment)
+    await made.until_counted("models", {"gpt-6": (3 * OPENAI, 3)})
+    assert made.dead_letters() == []
+
+
 def bare(tmp_path: Path, **environment: str) -> dict[str, str]:
     """The environment of a coding assistant: a home of its own, and nothing of this machine but PATH."""
     home = tmp_path / "home"
