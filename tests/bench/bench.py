@@ -30,6 +30,7 @@ from flexcredits_cli.stack.api_keys import create_key
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
 from processes import tree_cpu
+from projection.backtest import bench_forecast
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
 from servers import embedded_postgres, kafka_and_postgres
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
@@ -42,7 +43,7 @@ Result = TypeVar("Result")
 WARM_EVENTS, SINGLE_EVENTS, SINGLE_CONNECTIONS = 2_000, 20_000, 16
 """Requests of one event. Each connection waits for an answer before its next request."""
 PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "people", "csv", "dashboard"]
-MORE_PARTS = ["adapters", "peers", "limits", "scale", "decode"]
+MORE_PARTS = ["adapters", "peers", "limits", "scale", "decode", "forecast"]
 """They run only when they are named: an hour, or a program of others."""
 
 
@@ -321,8 +322,8 @@ def measure(part: str, options: argparse.Namespace) -> None:
             uvloop.run(bench_limits(events, runs))  # as the aggregator
         case "scale":
             asyncio.run(bench_growth(events, options.axes, options.ledger_rows, options.json))
-        case "decode":
-            bench_decode(min(events, 200_000), runs)
+        case "decode" | "forecast":
+            bench_decode(min(events, 200_000), runs) if part == "decode" else bench_forecast(runs)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,14 @@ ORGANIZATION = "org_sim_0000"
 ORGANIZATIONS, SERIES, EVENTS = 200, 1_500, 1_000_000
 COUNTED_PER_SECOND = 5_000
 WARM_UP_S = 10
-LIMITS_MS = {"overview": 50, "breakdown of a month": 50, "trend of a year": 150, "breakdown of all time": 150}
-MIX = {"overview": 40, "breakdown of a month": 40, "trend of a year": 15, "breakdown of all time": 5}
+LIMITS_MS = {
+    "overview": 50,
+    "breakdown of a month": 50,
+    "trend of a year": 150,
+    "breakdown of all time": 150,
+    "projection": 100,
+}
+MIX = {"overview": 40, "breakdown of a month": 40, "trend of a year": 15, "breakdown of all time": 5, "projection": 5}
 VIEWS = [("assistant", "models"), ("assistant", "tools"), ("assistant", "other_features"), ("agents", "agents"), ("agents", "features"), ("api", "namespaces")]  # fmt: skip
 
 
@@ -112,6 +118,8 @@ def request_of(kind: str, chance: random.Random) -> tuple[str, dict[str, str]]:
     product, view = chance.choice(VIEWS)
     if kind == "overview":
         return "/overview", {}
+    if kind == "projection":
+        return "/projection", {}
     if kind == "trend of a year":
         first = today - timedelta(days=364)
         return "/trend", {

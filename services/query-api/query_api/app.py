@@ -36,6 +36,7 @@ from query_api.live.hub import LiveHub
 from query_api.my_usage import routes as my_usage
 from query_api.overview import routes as overview
 from query_api.people import routes as people
+from query_api.projection import routes as projection
 from query_api.runs import routes as runs
 from query_api.usage.breakdown import routes as breakdown
 from query_api.usage.breakdown.names import Names
@@ -49,6 +50,7 @@ and sign-out."""
 
 ROUTERS = (
     overview.router,
+    projection.router,
     freshness.router,
     alert_settings.router,  # this router and the next come before /alerts/{id}, which would match their paths
     alert_emails.router,

@@ -38,6 +38,7 @@ from support.services.query_api import (
 
 PATHS = [
     "/api/v1/overview",
+    "/api/v1/projection",
     "/api/v1/breakdown?product=api&view=namespaces",
     "/api/v1/trend",
     "/api/v1/deleted-agents",

@@ -19,6 +19,7 @@ from support.services.query_api import Api, OpenApi
 
 PATHS = [
     "/api/v1/overview",
+    *(f"/api/v1/projection?{query}" for query in ("", "product=api", "product=agents&agent=saved")),
     *(
         f"/api/v1/breakdown?product={product}&view={view}&range=all"
         for product, view in (

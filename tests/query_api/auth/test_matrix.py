@@ -52,6 +52,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/color-scheme.js"): all_the_same(404),
     ("GET", "/favicon.svg"): all_the_same(404),
     ("GET", "/api/v1/overview"): READ,
+    ("GET", "/api/v1/projection"): READ,
     ("GET", "/api/v1/breakdown"): READ,
     ("GET", "/api/v1/deleted-agents"): READ,
     ("GET", "/api/v1/trend"): READ,

@@ -14,7 +14,7 @@ from support.services.query_api import OpenApi
 @pytest.mark.parametrize(
     "path",
     [
-        "overview", "freshness", "credit-periods", "reconcile", "banner", "alerts", "alerts/settings", "proof", "trend",
+        "overview", "projection", "freshness", "credit-periods", "reconcile", "banner", "alerts", "alerts/settings", "proof", "trend",
         "breakdown?product=agents&view=agents", "deleted-agents", "export/usage.csv", "export/focus.csv",
         "export/table.csv?product=agents&view=agents",
     ],

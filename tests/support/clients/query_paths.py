@@ -2,6 +2,8 @@
 
 PATHS = {
     "/api/v1/overview": "Overview",
+    "/api/v1/projection": "ProjectionResponse",
+    "/api/v1/projection?product=agents&agent=a1": "ProjectionResponse",
     "/api/v1/breakdown?product=agents&view=features&range=all": "Breakdown",
     "/api/v1/breakdown?product=agents&view=features&group_by=surface&from=2026-11&to=2026-12&limit=1": "Breakdown",
     "/api/v1/deleted-agents": "DeletedAgents",

@@ -23,7 +23,8 @@ TAGS = (
 """Topics in the order of the page, each with a description."""
 
 TAG_OF = {
-    "overview": "Usage", "freshness": "Usage", "breakdown": "Usage", "deleted-agents": "Usage", "trend": "Usage", "live": "Usage",
+    "overview": "Usage", "projection": "Usage", "freshness": "Usage", "breakdown": "Usage", "deleted-agents": "Usage",
+    "trend": "Usage", "live": "Usage",
     "usage": "People", "people": "People", "me": "People",
     "credit-periods": "Contracts", "reconcile": "Contracts", "alerts": "Alerts", "banner": "Alerts", "alert-channels": "Channels",
     "api-keys": "Connections", "mappings": "Connections",
@@ -34,6 +35,7 @@ TAG_OF = {
 
 SUMMARIES = {
     "get_overview": "Get credits used, available and left",
+    "get_projection": "Project when credits run out",
     "get_freshness": "Get how current the numbers are",
     "get_breakdown": "Get usage by feature, agent or namespace",
     "get_deleted_agents": "List the agents behind “Deleted agents”",

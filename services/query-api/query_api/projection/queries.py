@@ -1,0 +1,20 @@
+"""Statements of the projection. Credits are micro-credits."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from query_api.calendar import Days
+from query_api.db.session import ReadSession
+from query_api.db.statements import SQL
+
+
+async def sum_series_days(session: ReadSession, days: Days, series: Sequence[int]) -> dict[date, int]:
+    """By day. Days without usage are left out."""
+    rows = await session.connection.fetch(SQL["sum_series_days"], session.organization_id, *days, series)
+    return {row["day"]: row["credits"] for row in rows}
+
+
+async def sum_quarters_of_day(session: ReadSession, begins_at: datetime, ends_at: datetime) -> list[tuple[int, int]]:
+    """Number of the quarter of an hour since `begins_at`, and its credits. Quarters without usage are left out."""
+    rows = await session.connection.fetch(SQL["sum_quarters_of_day"], session.organization_id, begins_at, ends_at)
+    return [(row["quarter"], row["credits"]) for row in rows]

@@ -1,0 +1,100 @@
+"""Reads what a projection starts from: the usage of an organization, a product or an agent by day, and what holds it back."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import NamedTuple, get_args
+
+from flexcredits_schemas.events import PRODUCTS, FeatureKind, Product
+from runtime.forecast.project import DAYS_MAX
+
+from query_api.access.state import AppState
+from query_api.calendar import Days, Span, days_of
+from query_api.contracts.domain.balance import period_state
+from query_api.contracts.domain.periods import CreditPeriod
+from query_api.db.session import ReadSession
+from query_api.freshness.queries import count_held, select_quarantine
+from query_api.projection.domain.history import usual_day
+from query_api.projection.queries import sum_quarters_of_day, sum_series_days
+from query_api.usage.product_days import concatenate, select_product_days, sum_products
+from query_api.usage.queries import select_series, sum_series_usage
+from query_api.usage.versions import UsageVersion
+
+HELD_MAX = 0.01
+"""Of the events since the month before: so few held ones change no projection noticeably."""
+
+
+class ScopeUsage(NamedTuple):
+    """Usage of what is projected, in micro-credits."""
+
+    by_day: Mapping[date, int]
+    """Since the beginning of the credit period, and of the days that a projection reads. Without the days before for an agent."""
+    used: int
+    """In the credit period."""
+    available: int | None
+    remaining: int | None
+
+    def before(self, today: date) -> "ScopeUsage":
+        """As it was when today began."""
+        used = self.used - self.by_day.get(today, 0)
+        remaining = None if self.available is None else min(self.available, max(0, self.available - used))
+        return self._replace(used=used, remaining=remaining)
+
+
+async def read_scope(
+    app: AppState, session: ReadSession, version: UsageVersion, period: CreditPeriod, today: date, product: Product | None,
+    agent: str | None,
+) -> ScopeUsage:  # fmt: skip
+    """Used and available credits are those of the overview."""
+    first = today - timedelta(days=DAYS_MAX)
+    if agent is not None:
+        return await read_agent(session, period.span, Days(first, today), product, agent)
+    [in_period] = await sum_products(session, app.cache, version, days_of(period.span))
+    months = version.months_in(Days(min(first, period.span.starts_on), today))
+    read = concatenate(await select_product_days(session, app.cache, version, months))
+    by_day: dict[date, int] = {}
+    for place, ordinal, credits in zip(read.products.tolist(), read.days.tolist(), read.credits.tolist(), strict=True):
+        if product is None or PRODUCTS[place] == product:
+            day = date.fromordinal(ordinal)
+            by_day[day] = by_day.get(day, 0) + credits
+    state = period_state(period, in_period)
+    if product is None:
+        return ScopeUsage(by_day, state.used, state.available, state.remaining)
+    own = next(one for one in state.products if one.product == product)
+    left = None if own.contracted is None else min(own.contracted, max(0, own.contracted - own.used))
+    return ScopeUsage(by_day, own.used, own.contracted, left)
+
+
+async def read_agent(session: ReadSession, span: Span, days: Days, product: Product | None, agent: str) -> ScopeUsage:
+    every = await select_series(session, (product,) if product else PRODUCTS, get_args(FeatureKind))
+    series = every._replace(by_id={key: one for key, one in every.by_id.items() if one.agent_id == agent})
+    if not series.by_id:
+        return ScopeUsage({}, 0, None, None)
+    used = 0
+    for columns in (await sum_series_usage(session, series, [days_of(span)])).values():
+        used += int(columns.only(series.by_id).credits.sum())
+    return ScopeUsage(await sum_series_days(session, days, sorted(series.by_id)), used, None, None)
+
+
+async def read_quarters(
+    app: AppState, session: ReadSession, version: UsageVersion, today: date
+) -> list[tuple[int, int]]:
+    """Quarters of an hour of the same weekday of the last week. Read once a day: late usage hardly changes their shape."""
+    zone = session.organization.time_zone
+    key, its_version = ("usual day", session.organization_id), (today, zone, version.rebuilt)
+    kept: list[tuple[int, int]] | None = app.cache.get(key, its_version)
+    if kept is None:
+        kept = await sum_quarters_of_day(session, *usual_day(today, zone))
+        app.cache.put(key, its_version, kept, 1_000 + 100 * len(kept))
+    return kept
+
+
+async def why_not_counted(app: AppState, session: ReadSession, version: UsageVersion, today: date) -> str | None:
+    """Why so much usage is not counted that a projection would be too low; None if all is counted."""
+    if any(entry.component == "aggregator" for entry in await select_quarantine(session)):
+        return "Counting fails for this organization and is retried, so totals are incomplete."
+    held = await count_held(session, app.topic)
+    since = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+    counted = sum(events for (month, _), events in version.events.items() if month >= since)
+    if held > HELD_MAX * counted:
+        return f"{held} events wait to be counted, for example for a rate, so totals are incomplete."
+    return None

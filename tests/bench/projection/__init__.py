@@ -1,0 +1,1 @@
+"""Backtest of the projection: simulated companies and stretched traces, scored beside other methods."""
