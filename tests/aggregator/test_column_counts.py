@@ -18,7 +18,7 @@ from aggregator.domain.columns.read import read as read_columns
 from aggregator.domain.counting.cells import group
 from aggregator.domain.counting.rates import NO_RATE, HeadRates, rate_columns
 from aggregator.domain.counting.recent import RecentIdentities
-from aggregator.domain.rating import Rate, RateCard
+from flexcredits_schemas.rating.card import Rate, RateCard
 from hypothesis import given
 from hypothesis import strategies as st
 from runtime.postgres.pool import open_pool

@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.decode import Kind
-from aggregator.domain.rating import Rate, RateCard, UnitRates, rate_quantities
+from aggregator.domain.rating import UnitRates, rate_quantities
 from flexcredits_schemas.codec import InvalidEvent
+from flexcredits_schemas.rating.card import Rate, RateCard
 from support.data.factories import correction, organization, rate, records, rfc3339, usage
 from support.infra.stack import Database
 from support.invariants.rollups import check_rollups

@@ -2,7 +2,7 @@
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from aggregator.domain.rating import Rate, RateCard
+from flexcredits_schemas.rating.card import Rate, RateCard
 from hypothesis import given
 from hypothesis import strategies as st
 

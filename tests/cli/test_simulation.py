@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aggregator.domain.rating import DEPLOYMENT, Rate, RateCard, credits_at, quantities_of
+from aggregator.domain.rating import credits_at, quantities_of
 from flexcredits_cli.cli import app
 from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, companies
 from flexcredits_cli.generator.company.rates import build_rates, micro_credits
@@ -26,6 +26,7 @@ from flexcredits_schemas.codec import InvalidEvent, decode
 from flexcredits_schemas.decoding.decimals import micro
 from flexcredits_schemas.events import Correction, RateData, Usage
 from flexcredits_schemas.identity import amount_of
+from flexcredits_schemas.rating.card import DEPLOYMENT, Rate, RateCard
 from support.data.generated_companies import AT, demo_company, play
 from typer.testing import CliRunner
 

@@ -22,6 +22,7 @@ from query_api.contracts import routes as contracts
 from query_api.description import routes as docs
 from query_api.description.describe import describe
 from query_api.error_handlers import add_error_handlers
+from query_api.explain import routes as explain
 from query_api.exports import routes as exports
 from query_api.exports.focus import routes as focus_export
 from query_api.exports.people import routes as people_export
@@ -59,6 +60,7 @@ ROUTERS = (
     unsubscribe.router,
     breakdown.router,
     trend.router,
+    explain.router,
     runs.router,
     my_usage.router,
     people.router,

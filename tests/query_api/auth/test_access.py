@@ -41,6 +41,7 @@ PATHS = [
     "/api/v1/projection",
     "/api/v1/breakdown?product=api&view=namespaces",
     "/api/v1/trend",
+    "/api/v1/explain",
     "/api/v1/deleted-agents",
     "/api/v1/usage/people",
     "/api/v1/usage/drivers",

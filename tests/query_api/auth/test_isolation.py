@@ -42,6 +42,7 @@ PATHS = [
         for query in ("by=person", "by=group", "by=group&membership=now", "by=label&label_key=team", "actor=actor", "group=group", "label=team:red")
     ),
     "/api/v1/usage/drivers?range=all",
+    "/api/v1/explain?range=all&before_from=2026-08&before_to=2026-08&people=true&limit=100",
     "/api/v1/freshness",
     "/api/v1/proof?hours=168",
     "/api/v1/banner",

@@ -56,6 +56,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/breakdown"): READ,
     ("GET", "/api/v1/deleted-agents"): READ,
     ("GET", "/api/v1/trend"): READ,
+    ("GET", "/api/v1/explain"): READ,
     ("GET", "/api/v1/usage/people"): READ,
     ("GET", "/api/v1/usage/drivers"): READ,
     ("POST", "/api/v1/people/reveal"): SUPER_ADMIN | {"super admin": 409, "other organization": 409},  # names are shown

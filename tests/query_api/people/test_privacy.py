@@ -18,6 +18,7 @@ FILTERED = (
     f"/api/v1/usage/drivers?by=group&{NOVEMBER}",
     f"/api/v1/breakdown?{TABLE}",
     f"/api/v1/trend?{NOVEMBER}",
+    f"/api/v1/explain?people=true&{NOVEMBER}",
     f"/api/v1/export/table.csv?{TABLE}",
     f"/api/v1/export/usage.csv?{NOVEMBER}",
 )

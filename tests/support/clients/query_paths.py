@@ -8,6 +8,7 @@ PATHS = {
     "/api/v1/breakdown?product=agents&view=features&group_by=surface&from=2026-11&to=2026-12&limit=1": "Breakdown",
     "/api/v1/deleted-agents": "DeletedAgents",
     "/api/v1/trend?group_by=agent": "Trend",
+    "/api/v1/explain?from=2026-11&to=2026-11&before_from=2026-08&before_to=2026-08&people=true": "Explanation",
     "/api/v1/usage/people?range=all": "People",
     "/api/v1/usage/people?by=group&membership=now&from=2026-11&to=2026-11": "People",
     "/api/v1/usage/drivers?product=agents": "Drivers",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import asyncpg
 import structlog
+from flexcredits_schemas.rating.card import Rate, RateCard
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import Shared
 from runtime.postgres.pool import Connection, Pool
@@ -17,7 +18,6 @@ from aggregator.domain.counting.places import Places
 from aggregator.domain.counting.recent import RecentIdentities
 from aggregator.domain.people.admission import ATTRIBUTIONS_PER_MONTH
 from aggregator.domain.people.attribution import Attribution
-from aggregator.domain.rating import Rate, RateCard
 from aggregator.domain.rollup import Organization
 from aggregator.domain.sum_limit import Gross
 

@@ -5,11 +5,12 @@ from typing import NamedTuple, TypeVar
 
 from flexcredits_schemas.calendar import QUARTER_S, local_day
 from flexcredits_schemas.codec import InvalidEvent
+from flexcredits_schemas.rating.card import RateCard
 
 from aggregator.domain.decode import UsageRecord
 from aggregator.domain.people.attribution import Attribution, Run
 from aggregator.domain.people.runs import Runs, add_run, sum_of_correction, sum_of_use
-from aggregator.domain.rating import RateCard, UnitRates, rate_quantities
+from aggregator.domain.rating import UnitRates, rate_quantities
 
 ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
 """The things that held usage waits for."""

@@ -8,6 +8,7 @@ import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.calendar import QUARTER_S
 from flexcredits_schemas.identity import FIRST_WINS_HEADER, hash_bucket
+from flexcredits_schemas.rating.card import Rate
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres.pool import Connection
 from runtime.postgres.statements import from_record
@@ -18,7 +19,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
 from aggregator.domain.counting.copies import Content, content_of
 from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
-from aggregator.domain.rating import Quantities, Rate, credits_at, read_rate_ids
+from aggregator.domain.rating import Quantities, credits_at, read_rate_ids
 from aggregator.domain.rollup import Decision, fold
 from aggregator.rebuild.result import Recount
 from aggregator.rebuild.scope import Days, Snapshot

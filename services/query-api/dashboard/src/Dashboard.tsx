@@ -4,6 +4,7 @@ import { ManageDrawer } from "./alerts/ManageDrawer"
 import { AuditDrawer } from "./audit/AuditDrawer"
 import { Banner } from "./banner/Banner"
 import classes from "./Dashboard.module.css"
+import { ExplainDrawer } from "./explain/ExplainDrawer"
 import { Overview } from "./overview/Overview"
 import { Drivers } from "./people/Drivers"
 import { Reconcile } from "./reconcile/Reconcile"
@@ -42,6 +43,7 @@ export function Dashboard() {
       <ManageDrawer />
       <Drivers />
       <RunDrawer />
+      <ExplainDrawer />
       <Shortcuts />
     </div>
   )

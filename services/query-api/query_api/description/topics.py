@@ -24,7 +24,7 @@ TAGS = (
 
 TAG_OF = {
     "overview": "Usage", "projection": "Usage", "freshness": "Usage", "breakdown": "Usage", "deleted-agents": "Usage",
-    "trend": "Usage", "live": "Usage",
+    "trend": "Usage", "explain": "Usage", "live": "Usage",
     "usage": "People", "people": "People", "me": "People",
     "credit-periods": "Contracts", "reconcile": "Contracts", "alerts": "Alerts", "banner": "Alerts", "alert-channels": "Channels",
     "api-keys": "Connections", "mappings": "Connections",
@@ -40,6 +40,7 @@ SUMMARIES = {
     "get_breakdown": "Get usage by feature, agent or namespace",
     "get_deleted_agents": "List the agents behind “Deleted agents”",
     "get_trend": "Get usage over time",
+    "get_explanation": "Explain why usage changed",
     "get_runs": "List the dearest runs",
     "get_run": "Get a run with its uses",
     "get_my_usage": "Get your own usage",

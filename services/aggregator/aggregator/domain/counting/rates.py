@@ -4,11 +4,11 @@ from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from flexcredits_schemas.rating.card import Rate, RateCard
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.usage_columns import UsageColumns
-from aggregator.domain.rating import Rate, RateCard
 
 Array = NDArray[np.int64]
 NO_RATE = -1

@@ -1,10 +1,11 @@
-import { Skeleton } from "@mantine/core"
+import { Skeleton, UnstyledButton } from "@mantine/core"
 import type { Schemas } from "../api/client"
 import { isZero } from "../format/credits"
 import { addDays, todayIn } from "../format/dates"
 import { useFormat } from "../format/useFormat"
 import { Hint } from "../ui/Hint"
 import { PRODUCT_NAMES } from "../ui/labels"
+import { useChangeUrl } from "../url/useUrlState"
 import classes from "./Summary.module.css"
 import { Change } from "./table/Change"
 
@@ -13,6 +14,7 @@ const PRELIMINARY_DAYS = 3
 /** The table's total in one line, and each product's share of all usage. */
 export function Summary({ breakdown }: { breakdown: Schemas["Breakdown"] | undefined }) {
   const format = useFormat()
+  const changeUrl = useChangeUrl()
   if (!breakdown) return <Skeleton height={58} radius="md" />
   const { total, events, change, previous, previous_range, product_shares, product, range } = breakdown
   const today = todayIn(format.timeZone)
@@ -52,6 +54,12 @@ export function Summary({ breakdown }: { breakdown: Schemas["Breakdown"] | undef
             </dt>
             <dd>
               <Change credits={total} change={change} previous={previous} explained />
+              <UnstyledButton
+                className={`${classes.why} no-print`}
+                onClick={() => changeUrl({ panel: "explain", explained: undefined, against: undefined }, "push")}
+              >
+                Why?
+              </UnstyledButton>
             </dd>
           </div>
         )}

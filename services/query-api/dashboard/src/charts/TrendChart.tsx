@@ -1,3 +1,4 @@
+import { UnstyledButton } from "@mantine/core"
 import { type KeyboardEvent, type MouseEvent, type PointerEvent, useMemo, useState } from "react"
 import type { Format } from "../format/format"
 import { Drawing } from "./Drawing"
@@ -18,11 +19,13 @@ export interface TrendChartProps {
   full: (bucket: Bucket) => string
   /** Zooms into a column's days. */
   choose?: ((bucket: Bucket) => void) | undefined
+  /** Explains why a column differs from the one before. */
+  explain?: ((bucket: Bucket) => void) | undefined
 }
 
 /** Stacked columns. For the keyboard it is a slider over the columns; its value text is the tooltip's text. */
 export default function TrendChart(props: TrendChartProps) {
-  const { columns, lines, guides, format, short, full, choose } = props
+  const { columns, lines, guides, format, short, full, choose, explain } = props
   const { ref, width } = useChartWidth()
   const [at, setAt] = useState<number | null>(null)
   const [touched, setTouched] = useState<number | null>(null)
@@ -59,68 +62,91 @@ export default function TrendChart(props: TrendChartProps) {
     if (next !== undefined) setAt(next)
     else if (event.key === "Escape") setAt(null)
     else if (event.key === "Enter" && shown && choose) choose(shown.bucket)
+    else if (event.key === "e" && shown && explain && isKnown(shown)) explain(shown.bucket)
     else return
     event.preventDefault()
   }
 
+  const leave = ({ pointerType, currentTarget, relatedTarget }: PointerEvent<HTMLElement>) => {
+    const isInside = relatedTarget instanceof Node && currentTarget.parentElement?.contains(relatedTarget)
+    if (pointerType === "mouse" && !isInside) setAt(null)
+  }
+
   return (
-    <div
-      ref={ref}
-      className={classes.chart}
-      data-choosable={choose !== undefined}
-      role="slider"
-      tabIndex={0}
-      aria-label={props.label}
-      aria-orientation="horizontal"
-      aria-valuemin={1}
-      aria-valuemax={columns.length}
-      aria-valuenow={(at ?? 0) + 1}
-      aria-valuetext={
-        shown
-          ? say(shown, props)
-          : `${columns.length} columns. Use the arrow keys to read them${choose ? ", Enter to zoom in" : ""}.`
-      }
-      onPointerMove={move}
-      onPointerDown={touch}
-      onPointerLeave={({ pointerType }) => pointerType === "mouse" && setAt(null)}
-      onBlur={() => setAt(null)}
-      onKeyDown={press}
-      onClick={click}
-    >
-      {shown && at !== null && (
-        <div
-          className={classes.highlight}
-          style={{ left: edge(at), width: x.step(), top: MARGIN.top, bottom: MARGIN.bottom }}
-        />
-      )}
-      {width > 0 && (
-        <Drawing columns={columns} lines={lines} guides={guides} scales={scales} format={format} short={short} />
-      )}
-      {shown && at !== null && (
-        <TrendTip
-          column={shown}
-          lines={lines}
-          guides={guides.map(({ name, values }) => ({ name, value: values[at] ?? null }))}
-          title={full(shown.bucket)}
-          format={format}
-          left={middle(at)}
-          width={width}
-        />
+    <div ref={ref} className={classes.frame}>
+      <div
+        className={classes.chart}
+        data-choosable={choose !== undefined}
+        role="slider"
+        tabIndex={0}
+        aria-label={props.label}
+        aria-orientation="horizontal"
+        aria-valuemin={1}
+        aria-valuemax={columns.length}
+        aria-valuenow={(at ?? 0) + 1}
+        aria-valuetext={
+          shown
+            ? say(shown, props)
+            : `${columns.length} columns. Use the arrow keys to read them${choose ? ", Enter to zoom in" : ""}${explain ? ", E to explain one" : ""}.`
+        }
+        onPointerMove={move}
+        onPointerDown={touch}
+        onPointerLeave={leave}
+        onBlur={() => setAt(null)}
+        onKeyDown={press}
+        onClick={click}
+      >
+        {shown && at !== null && (
+          <div
+            className={classes.highlight}
+            style={{ left: edge(at), width: x.step(), top: MARGIN.top, bottom: MARGIN.bottom }}
+          />
+        )}
+        {width > 0 && (
+          <Drawing columns={columns} lines={lines} guides={guides} scales={scales} format={format} short={short} />
+        )}
+        {shown && at !== null && (
+          <TrendTip
+            column={shown}
+            lines={lines}
+            guides={guides.map(({ name, values }) => ({ name, value: values[at] ?? null }))}
+            title={full(shown.bucket)}
+            format={format}
+            left={middle(at)}
+            width={width}
+          />
+        )}
+      </div>
+      {explain && shown && at !== null && isKnown(shown) && (
+        <UnstyledButton
+          className={classes.explain}
+          style={{ left: middle(at) }}
+          tabIndex={-1}
+          onMouseDown={(event) => event.preventDefault()} // keeps the focus, so that the column stays
+          onPointerLeave={leave}
+          onClick={() => explain(shown.bucket)}
+        >
+          Why?
+        </UnstyledButton>
       )}
     </div>
   )
 }
 
+function isKnown({ bucket }: Column): boolean {
+  return bucket.state === "complete" || bucket.state === "partial"
+}
+
 function say({ bucket, parts, total }: Column, { lines, guides, full, format, columns }: TrendChartProps): string {
-  const isKnown = bucket.state === "complete" || bucket.state === "partial"
+  const hasTotal = bucket.state === "complete" || bucket.state === "partial"
   const place = columns.findIndex((column) => column.bucket === bucket)
-  const known = isKnown ? parts.map((part, line) => `${lines[line]?.name} ${format.column(part)}`) : []
+  const known = hasTotal ? parts.map((part, line) => `${lines[line]?.name} ${format.column(part)}`) : []
   const others = guides.flatMap(({ name, values }) => {
     const value = values[place]
     return value ? [`${name} ${format.column(value)}`] : []
   })
   return [
-    `${full(bucket)}: ${isKnown ? `${format.column(total)} credits ` : ""}${STATE_WORDS[bucket.state]}`,
+    `${full(bucket)}: ${hasTotal ? `${format.column(total)} credits ` : ""}${STATE_WORDS[bucket.state]}`,
     ...known,
     ...others,
   ].join(", ")

@@ -1,3 +1,4 @@
+import { UnstyledButton } from "@mantine/core"
 import type { Format } from "../format/format"
 import { CellHints } from "../ui/CellHints"
 import { ScrollRegion } from "../ui/ScrollRegion"
@@ -11,10 +12,12 @@ interface Props {
   caption: string
   full: (bucket: Bucket) => string
   format: Format
+  /** Explains why a row differs from the one before. */
+  explain?: ((bucket: Bucket) => void) | undefined
 }
 
 /** The chart's numbers, newest first. */
-export function TrendTable({ columns, lines, guides, caption, full, format }: Props) {
+export function TrendTable({ columns, lines, guides, caption, full, format, explain }: Props) {
   const begun = columns
     .map((column, place) => ({ ...column, guided: guides.map(({ values }) => values[place] ?? null) }))
     .filter(({ bucket }) => bucket.state !== "future")
@@ -33,6 +36,11 @@ export function TrendTable({ columns, lines, guides, caption, full, format }: Pr
                 </th>
               ))}
               <th scope="col">Total</th>
+              {explain && (
+                <th scope="col">
+                  <span className="visually-hidden">Explanation</span>
+                </th>
+              )}
               {guides.map(({ name }) => (
                 <th key={name} scope="col">
                   {name}
@@ -55,6 +63,19 @@ export function TrendTable({ columns, lines, guides, caption, full, format }: Pr
                 <td className={classes.total} data-hint={format.exact(total)}>
                   {bucket.state === "missing" ? "–" : format.column(total)}
                 </td>
+                {explain && (
+                  <td>
+                    {bucket.state !== "missing" && (
+                      <UnstyledButton
+                        className={classes.explain}
+                        aria-label={`Why? ${full(bucket)}`}
+                        onClick={() => explain(bucket)}
+                      >
+                        Why?
+                      </UnstyledButton>
+                    )}
+                  </td>
+                )}
                 {guided.map((value, guide) => (
                   <td key={guides[guide]?.name}>{value === null ? "–" : format.column(value)}</td>
                 ))}

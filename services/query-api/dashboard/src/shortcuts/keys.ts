@@ -18,6 +18,7 @@ export const KEYS_WITHIN: [keys: string[], does: string][] = [
   [["←", "→"], "Previous or next column"],
   [["Home", "End"], "First or last column"],
   [["Enter"], "Zoom into a column"],
+  [["e"], "Explain a column"],
   [["Esc"], "Close panel"],
 ]
 

@@ -50,13 +50,26 @@ export interface UrlState extends Range, Who {
   run?: string
   /** Key of the use whose receipt it shows. */
   receipt?: string
+  /** The days that the panel `explain` explains (absent: the page's range), and those before, as "2026-10-01/2026-10-31". */
+  explained?: string
+  against?: string
   /** Id of the API key that the page Connections shows. */
   key?: string
 }
 
 export type Tab = "people" | "runs"
 export type By = "person" | "group" | "label"
-const PANELS = ["alerts", "history", "channels", "reconcile", "shortcuts", "audit", "drivers", "run"] as const
+const PANELS = [
+  "alerts",
+  "history",
+  "channels",
+  "reconcile",
+  "shortcuts",
+  "audit",
+  "drivers",
+  "run",
+  "explain",
+] as const
 
 export const VIEWS = {
   assistant: ["models", "tools", "other_features"],
@@ -109,6 +122,8 @@ export function readUrlState(search: Search): UrlState {
     of: id(search.of),
     run: matching(search.run, KEY),
     receipt: matching(search.receipt, KEY),
+    explained: pairOfDays(search.explained),
+    against: pairOfDays(search.against),
     key: matching(search.key, API_KEY),
   })
 }
@@ -163,6 +178,14 @@ function daysOf(value: Search[string]): string | undefined {
   if (!given) return undefined
   const date = given.length === 7 ? `${given}-01` : given
   return !Number.isNaN(Date.parse(date)) && addDays(date, 0) === date ? given : undefined
+}
+
+/** Two dates in order. */
+function pairOfDays(value: Search[string]): string | undefined {
+  const given = text(value)
+  const [from, to, ...more] = given?.split("/") ?? []
+  const isValid = [from, to].every((day) => day?.length === 10 && daysOf(day) === day)
+  return from && to && isValid && from <= to && more.length === 0 ? given : undefined
 }
 
 function first(value: Search[string]): string | undefined {

@@ -5,12 +5,13 @@ import { settingsQuery } from "../../alerts/queries"
 import type { Schemas } from "../../api/client"
 import { overviewQuery } from "../../api/queries"
 import { budgetIn } from "../../charts/budget"
-import { columnsOf, type Guide } from "../../charts/shape"
+import { type Bucket, columnsOf, type Guide } from "../../charts/shape"
 import { TrendTable } from "../../charts/TrendTable"
 import { isZero } from "../../format/credits"
 import { addDays } from "../../format/dates"
 import { useFormat } from "../../format/useFormat"
 import { Failure } from "../../ui/Failure"
+import { writeDays } from "../../url/days"
 import { NO_RANGE, useUrlState } from "../../url/useUrlState"
 import { trendQuery } from "../queries"
 import { Legend } from "./Legend"
@@ -65,12 +66,31 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
     return made
   }, [columns, trend, isWhole, budget, cumulative, available])
 
+  const isByDay = trend.interval !== "hour" && trend.interval !== "15m"
+  const explain = ({ days, state, start_at }: Bucket) => {
+    if (!days) return
+    // Of a column in progress, the API compares as many days as have begun.
+    const before = columns[columns.findIndex(({ bucket }) => bucket.start_at === start_at) - 1]?.bucket.days
+    const against = state === "complete" && before ? writeDays(before) : undefined
+    change({ panel: "explain", explained: writeDays(days), against }, "push")
+  }
+
   const label = `Credits by ${INTERVAL_NAMES[trend.interval]}, ${format.days(trend.range.from, trend.range.to)}`
   if (isZero(trend.total) && trend.series.length === 0) {
     return <p className={classes.nothing}>No usage in {format.days(trend.range.from, trend.range.to)}.</p>
   }
   if (url.chart === "table") {
-    return <TrendTable columns={columns} lines={lines} guides={guides} caption={label} full={full} format={format} />
+    return (
+      <TrendTable
+        columns={columns}
+        lines={lines}
+        guides={guides}
+        caption={label}
+        full={full}
+        format={format}
+        explain={isByDay ? explain : undefined}
+      />
+    )
   }
   return (
     <>
@@ -84,10 +104,11 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
           short={short}
           full={full}
           choose={
-            trend.interval === "hour" || trend.interval === "15m"
-              ? undefined
-              : ({ days }) => days && change({ ...NO_RANGE, ...rangeIn(days), interval: undefined }, "push")
+            isByDay
+              ? ({ days }) => days && change({ ...NO_RANGE, ...rangeIn(days), interval: undefined }, "push")
+              : undefined
           }
+          explain={isByDay ? explain : undefined}
         />
       </Suspense>
       <Legend lines={lines} guides={guides} columns={columns} />

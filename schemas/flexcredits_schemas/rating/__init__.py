@@ -1,0 +1,1 @@
+"""Rates: credits per quantity of a unit. Pure."""

@@ -1,0 +1,60 @@
+"""Reads the usage of people who used something in one of two ranges only, as far as the organization shows people."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+
+from query_api.attributions.book import Book, BookKey, Books
+from query_api.attributions.domain.fold import Fold, grown
+from query_api.attributions.domain.tally import key_by_person
+from query_api.attributions.queries import select_people_settings, select_range_versions, sum_totals
+from query_api.db.session import ReadSession
+from query_api.explain.domain.decompose import People
+from query_api.explain.domain.items import ItemKey, Person, Usage
+from query_api.explain.queries import sum_attributed_series
+from query_api.explain.ranges import Compared
+
+ATTRIBUTIONS_MAX = 5_000
+"""Of people of one range only, whose usage by series is read from daily rows. With more, people are not separated."""
+
+
+async def read_people(
+    session: ReadSession, books: Books, compared: Compared, keys: Mapping[int, ItemKey], series: Sequence[int] | None, today: date
+) -> People | None:  # fmt: skip
+    """`series` None: all, else `keys` has them. None if the organization does not show people, there are too many,
+    or both ranges begin on the same day."""
+    if (await select_people_settings(session)).people == "groups_only":
+        return None
+    if compared.before.first == compared.now.first:  # reads are by first day, and two reads may be of two books
+        return None
+    book, folds = await read_folds(session, books, compared, series, today)
+    before, now = (grown(fold.is_used, len(book.keys)) for fold in folds)
+    found: list[dict[Person, dict[ItemKey, Usage]]] = []
+    for rows, days in ((before & ~now, compared.before), (now & ~before, compared.now)):
+        of_one_range = set(np.flatnonzero(rows & people_in(book)).tolist())
+        people = {attribution: row for attribution, (row, _) in book.places.items() if row in of_one_range}
+        if len(people) > ATTRIBUTIONS_MAX:
+            return None
+        usage: dict[Person, dict[ItemKey, Usage]] = {}
+        for attribution, number, credits, uses in await sum_attributed_series(session, days, [*people]):
+            if key := keys.get(number):
+                of_person = usage.setdefault(Person(*book.keys[people[attribution]]), {})
+                of_person.setdefault(key, Usage()).add(credits, uses)
+        found.append(usage)
+    return People(*found)
+
+
+async def read_folds(
+    session: ReadSession, books: Books, compared: Compared, series: Sequence[int] | None, today: date
+) -> tuple[Book, list[Fold]]:
+    totals = await sum_totals(session, compared, series)
+    versions = await select_range_versions(session, compared, totals)
+    key = BookKey(session.organization_id or 0, "person", None, None, None)
+    ranges = [(days, versions[days.first]) for days in compared]
+    return await books.read(session, key, key_by_person, today, ranges, series)
+
+
+def people_in(book: Book) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which rows are one person or service account."""
+    return np.array([kind in ("person", "service_account") for kind, _ in book.keys], np.bool_)
