@@ -386,3 +386,16 @@ def test_a_credit_period_without_an_end_has_no_pace() -> None:
         assert "The credit period has no end date." in text
         assert " pace" not in text
         assert "9999" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "month"),
+    [
+        ({}, "2026-11"), ({"at": "2026-11-30T23:30:00+00:00"}, "2026-12"), ({"ended": True, "at": "2027-01-16T01:00:00+01:00"}, "2027-01"),
+        ({"ended": True, "period": {"contract": "c1", "id": "p", "from": "2026-07-01", "to": "2026-10-01"}}, "2026-09"),
+    ],
+)  # fmt: skip
+def test_a_mail_leads_to_why_the_usage_of_its_month_changed(changes: dict[str, Any], month: str) -> None:
+    """The month of the organization's zone; of a period that has ended, its last one."""
+    url = describe(context(**changes), "https://flex.example")["explain_url"]
+    assert url == f"https://flex.example/?from={month}&to={month}&scope=all&panel=explain"

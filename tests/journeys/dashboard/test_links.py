@@ -81,6 +81,11 @@ async def open_and_see(visit: Visit, who: Who | None, link: str) -> None:
         return
     assert parse_qs(urlsplit(page.url).query) == parse_qs(query), "signing in must lead back to the link's page"
     await expect(page.get_by_test_id("credits-used")).to_be_visible()
+    if "panel=explain" in query:
+        await expect(
+            page.get_by_role("dialog", name="Why usage changed").get_by_test_id("explain-lead")
+        ).to_be_visible()
+        return
     if panel := re.match(r"panel=(\w+)$", query):
         drawer = page.get_by_role("dialog", name="Manage budget and alerts")
         tab = {"alerts": "Settings", "channels": "Channels"}[panel[1]]

@@ -13,7 +13,7 @@ SAME = Lengths(30, 30)
 
 
 def item(feature: str, agent: str = "", product: str = "assistant") -> ItemKey:
-    return ItemKey(product, "tool", feature, agent)  # type: ignore[arg-type]
+    return ItemKey(FeatureKey(product, "tool", feature), agent)  # type: ignore[arg-type]
 
 
 def used(**usage: tuple[int, int]) -> Items:
@@ -51,7 +51,7 @@ def test_a_shift_to_a_dearer_feature_is_mix() -> None:
 
 def test_products_are_not_mixed_with_each_other() -> None:
     """A million cheap calls of the API do not raise the volume of the Assistant."""
-    call = ItemKey("api", "namespace", "search", "")
+    call = ItemKey(FeatureKey("api", "namespace", "search"), "")
     before, now = used(chat=(10, 1000)), used(chat=(10, 1000))
     found = decompose({**before, call: Usage(MICRO, 1000)}, {**now, call: Usage(3 * MICRO, 3000)}, SAME)
     assert amounts(found) == {"volume": 2 * MICRO}
@@ -114,17 +114,20 @@ def test_people_of_one_range_only_are_new_or_gone() -> None:
 
 
 usage = st.builds(Usage, st.integers(-5, 10**9), st.integers(0, 50), st.integers(-(10**6), 10**6))
-keys = st.builds(
-    ItemKey, st.sampled_from(["assistant", "agents", "api"]), st.sampled_from(["tool", "model"]), st.sampled_from("abc"),
-    st.sampled_from(["", "x", "y"]),
-)  # fmt: skip
+features = st.builds(
+    FeatureKey,
+    st.sampled_from(["assistant", "agents", "api"]),
+    st.sampled_from(["tool", "model"]),
+    st.sampled_from("abc"),
+)
+keys = st.builds(ItemKey, features, st.sampled_from(["", "x", "y"]))
 ranges = st.dictionaries(keys, usage, max_size=12)
 prices = st.builds(PriceChange, *[st.fractions(0, 9, max_denominator=7)] * 2)
 
 
 @given(
     ranges, ranges, st.integers(1, 40), st.integers(1, 40),
-    st.dictionaries(st.builds(FeatureKey, st.sampled_from(["assistant", "agents"]), st.just("tool"), st.sampled_from("abc")), prices),
+    st.dictionaries(features, prices),
     st.dictionaries(st.sampled_from(["assistant", "agents", "api"]), st.builds(LateUses, st.integers(0, 9), st.integers(0, 9))),
     st.dictionaries(st.builds(Person, st.just("person"), st.sampled_from("pq")), ranges), st.integers(0, 3),
 )  # fmt: skip

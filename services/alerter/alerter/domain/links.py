@@ -17,6 +17,11 @@ def period_url(dashboard_url: str, about: Mapping[str, Any]) -> str:
     return _write(dashboard_url, credit_period=credit_period_key(period["contract"], period["id"]))
 
 
+def explain_url(dashboard_url: str, month: str) -> str:
+    """The link to why usage of all products changed from the month before; `month` such as 2026-11."""
+    return _write(dashboard_url, **{"from": month, "to": month, "scope": "all", "panel": "explain"})
+
+
 def panel_url(dashboard_url: str, panel: Panel) -> str:
     """The link to the dashboard's settings of alerts or channels."""
     return _write(dashboard_url, panel=panel)

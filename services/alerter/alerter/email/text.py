@@ -8,7 +8,7 @@ from flexcredits_schemas.alerts import is_met
 from flexcredits_schemas.credits import amount_text, level_places, level_text, part_text, percent_text, share_text
 from flexcredits_schemas.zones import zone_of
 
-from alerter.domain.links import panel_url, period_url
+from alerter.domain.links import explain_url, panel_url, period_url
 from alerter.domain.mails import MessageContext
 
 PRODUCT_NAMES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
@@ -34,6 +34,7 @@ def describe(context: MessageContext, dashboard_url: str) -> dict[str, Any]:
         "headline": headline,
         "subject": f"{'Test: ' if 'test' in context else ''}{headline}: {numbers} ({context['name']})",
         "url": period_url(dashboard_url, context),
+        "explain_url": explain_url(dashboard_url, latest_month(context)),
     }
 
 
@@ -68,6 +69,13 @@ def describe_level(context: MessageContext) -> dict[str, Any]:
         "products": [describe_product(product, places) for product in context["products"]],
         "drivers": [describe_driver(driver, used, places) for driver in drivers],
     }
+
+
+def latest_month(context: MessageContext) -> str:
+    """The month of the mail, or the last one of a period that has ended: 2026-11."""
+    if context["ended"]:
+        return f"{date.fromisoformat(context['period']['to']) - timedelta(days=1):%Y-%m}"
+    return f"{datetime.fromisoformat(context['at']).astimezone(zone_of(context['time_zone'])):%Y-%m}"
 
 
 def thresholds_of(context: MessageContext) -> Sequence[int]:

@@ -167,4 +167,4 @@ def key_of(series: Series, agents: Mapping[str, Agent]) -> ItemKey:
     agent = series.agent_id
     if agent and agent_as_now(agent, agents).status == "unsaved":
         agent = UNSAVED
-    return ItemKey(series.product, *series.feature, agent)
+    return ItemKey(FeatureKey(series.product, *series.feature), agent)

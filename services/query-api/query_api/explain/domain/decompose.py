@@ -86,15 +86,17 @@ class Pair(NamedTuple):
 
 
 def subject_of(key: ItemKey) -> Subject:
-    return Subject(key.product, key.feature_kind, key.feature, key.agent)
+    return Subject(*key.of_feature, key.agent)
 
 
 def add_days_and_corrections(
     parts: Mapping[PartKind, Part], key: ItemKey, before: Usage, now: Usage, lengths: Lengths
 ) -> None:
-    scaled_own, scaled_corrections = lengths.scale(before.own), lengths.scale(before.corrections)
-    parts["days"].add(Subject(key.product), scaled_own + scaled_corrections - before.credits, before, now)
-    parts["corrections"].add(subject_of(key), now.corrections - scaled_corrections, before, now)
+    scaled = lengths.scale(before.corrections)
+    if days := lengths.scale(before.own) + scaled - before.credits:
+        parts["days"].add(Subject(key.product), days, before, now)
+    if corrections := now.corrections - scaled:
+        parts["corrections"].add(subject_of(key), corrections, before, now)
 
 
 def find_compared(
@@ -112,7 +114,8 @@ def find_compared(
         else:
             is_feature = kind in ("new_features", "gone_features")
             subject = Subject(*key.of_feature) if is_feature else Subject(agent=key.agent)
-            parts[kind].add(subject, later.own - scaled, then, later)
+            if difference := later.own - scaled:
+                parts[kind].add(subject, difference, then, later)
     return compared
 
 
@@ -165,6 +168,9 @@ def find_averages(pairs: Collection[Pair]) -> dict[FeatureKey, tuple[int, int]]:
     return averages
 
 
+OF_COMPARED: tuple[PartKind, ...] = ("volume", "mix", "rate", "intensity")
+
+
 def add_compared(
     parts: Mapping[PartKind, Part], pairs: Mapping[ItemKey, Pair], before: Items, now: Items, lengths: Lengths,
     prices: Mapping[FeatureKey, PriceChange], averages: Mapping[FeatureKey, tuple[int, int]], late: LateUses | None,
@@ -173,22 +179,22 @@ def add_compared(
     credits = sum(pair.own_before for pair in pairs.values())
     uses = sum(pair.uses_before for pair in pairs.values())
     for key, pair in pairs.items():
-        then, later, subject = before.get(key, NO_USAGE), now.get(key, NO_USAGE), subject_of(key)
         more = pair.uses * lengths.before - pair.uses_before * lengths.now
         volume = round_half_even(more * credits, lengths.before * uses) if uses > 0 else 0
         own, of = (pair.own_before, pair.uses_before) if pair.uses_before > 0 else averages[key.of_feature]
         expected = round_half_even(pair.uses * own, of) if of > 0 else 0
         rate = price_effect(pair.own, expected, prices.get(key.of_feature))
-        parts["volume"].add(subject, volume, then, later)
-        parts["mix"].add(subject, expected - pair.scaled - volume, then, later)
-        parts["rate"].add(subject, rate, then, later)
-        parts["intensity"].add(subject, pair.own - expected - rate, then, later)
+        subject, then, later = subject_of(key), before.get(key, NO_USAGE), now.get(key, NO_USAGE)
+        for kind, amount in zip(
+            OF_COMPARED, (volume, expected - pair.scaled - volume, rate, pair.own - expected - rate), strict=True
+        ):
+            if amount:
+                parts[kind].add(subject, amount, then, later)
     if late is not None and uses > 0:
         more = late.now * lengths.before - late.before * lengths.now
-        amount = round_half_even(more * credits, lengths.before * uses)
-        product = next(iter(pairs)).product
-        parts["late"].add(Subject(product), amount, NO_USAGE, NO_USAGE)
-        parts["volume"].rest -= amount
+        if amount := round_half_even(more * credits, lengths.before * uses):
+            parts["late"].add(Subject(next(iter(pairs)).product), amount, NO_USAGE, NO_USAGE)
+            parts["volume"].rest -= amount
 
 
 def price_effect(own: int, expected: int, price: PriceChange | None) -> int:
@@ -206,5 +212,6 @@ def find_movers(before: Items, now: Items, limit: int) -> list[tuple[Subject, Co
     changes = Part()
     for key in before.keys() | now.keys():
         then, later = before.get(key, NO_USAGE), now.get(key, NO_USAGE)
-        changes.add(subject_of(key), later.credits - then.credits, then, later)
+        if change := later.credits - then.credits:
+            changes.add(subject_of(key), change, then, later)
     return changes.top(limit)

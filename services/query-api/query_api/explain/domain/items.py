@@ -32,14 +32,12 @@ class FeatureKey(NamedTuple):
 class ItemKey(NamedTuple):
     """A feature as one agent uses it; agent "" if usage names none."""
 
-    product: Product
-    feature_kind: FeatureKind
-    feature: str
+    of_feature: FeatureKey
     agent: str
 
     @property
-    def of_feature(self) -> FeatureKey:
-        return FeatureKey(self.product, self.feature_kind, self.feature)
+    def product(self) -> Product:
+        return self.of_feature.product
 
 
 @dataclass(slots=True)
@@ -105,8 +103,10 @@ class Part:
     rest: int = 0
 
     def add(self, subject: Subject, amount: int, before: Usage, now: Usage) -> None:
-        if amount:
-            self.contributions.setdefault(subject, Contribution()).add(amount, before, now)
+        found = self.contributions.get(subject)
+        if found is None:
+            found = self.contributions[subject] = Contribution()
+        found.add(amount, before, now)
 
     @property
     def amount(self) -> int:
