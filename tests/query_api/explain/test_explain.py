@@ -189,7 +189,7 @@ async def test_agents_have_their_names_and_unsaved_ones_are_one(api: Api, db: Ta
 
 @pytest.fixture
 async def people(db: TableRows, acme: int) -> PeopleRows:
-    """Six people of a group, of whom one comes and one goes, and one of another group."""
+    """Six people of a group, of whom one comes and one goes, and five of another group."""
     rows = PeopleRows(db, acme)
     await rows.actor("u1", "Ada Lovelace", "ada@acme.example")
     await rows.group("large")
@@ -197,7 +197,8 @@ async def people(db: TableRows, acme: int) -> PeopleRows:
         for number in present:
             await rows.use(f"u{number}", day, 10 * MICRO, group="large", events=10)
     for day, credits in (("2026-09-10", 10), ("2026-10-10", 30)):
-        await rows.use("solo", day, credits * MICRO, group="small", events=10)
+        for number in range(5):
+            await rows.use(f"v{number}", day, credits * MICRO // 5, group="other", events=2)
     return rows
 
 
@@ -229,7 +230,7 @@ async def test_where_groups_only_are_shown_no_person_is(api: Api, people: People
     answer = await api.get(f"/api/v1/explain?{OCTOBER}&people=true")
     assert (amounts(answer), part(answer, "new_people")["known"]) == ({"intensity": "20"}, False)
     assert (await api.ask(f"/api/v1/explain?{OCTOBER}&actor=u1")).json()["type"] == "/problems/people-not-shown"
-    for group, problem in (("small", "/problems/too-few-people"), ("large", None)):
+    for group, problem in (("unknown", "/problems/too-few-people"), ("large", None)):
         found = await api.ask(f"/api/v1/explain?{OCTOBER}&group={group}")
         assert found.json().get("type") == problem, group
     # Of the earlier range alone too few may be shown, and then the change would reveal them.

@@ -120,7 +120,7 @@ class Straight:
             for use in uses:
                 item = (use.product, use.kind, use.feature, self.agent(use))
                 who = person(use.who)
-                if item in rest and who[0] in ("person", "service_account") and who not in others:
+                if item in rest and who[0] in ("user", "service_account") and who not in others:
                     found[name] += use.micro * factor
                     used[item][0] -= use.micro
                     used[item][1] -= use.is_use

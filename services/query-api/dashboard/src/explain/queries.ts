@@ -3,7 +3,7 @@ import { api, bodyOf } from "../api/client"
 import { rangeIn } from "../breakdown/trend/trend"
 import { countDays } from "../format/dates"
 import { daysIn } from "../url/days"
-import { apiQuery, compact, rangeOf, type UrlState, whoOf } from "../url/urlState"
+import { apiQuery, compact, type Range, rangeOf, type UrlState, whoOf } from "../url/urlState"
 
 /** From so many days on, people who began or stopped are separated: a day without use is not news. */
 const PEOPLE_DAYS = 28
@@ -20,7 +20,7 @@ export function explainQuery(url: UrlState) {
     ...(url.scope === "all" ? {} : { product, ...(!isOfAll(view) && { view }) }),
     ...(days ? rangeIn(days) : rangeOf(url)),
     ...(before && { before_from: before.from, before_to: before.to }),
-    people: days === undefined || countDays(days.from, days.to) >= PEOPLE_DAYS,
+    people: isLong(days ?? rangeOf(url)),
     limit: CONTRIBUTORS,
   }
   return queryOptions({
@@ -28,6 +28,11 @@ export function explainQuery(url: UrlState) {
     queryFn: ({ signal }) => bodyOf(api.GET("/api/v1/explain", { params: { query }, signal })),
     placeholderData: keepPreviousData,
   })
+}
+
+/** Credit periods, months and all time are long. */
+function isLong({ from, to }: Range): boolean {
+  return from?.length !== 10 || to === undefined || countDays(from, to) >= PEOPLE_DAYS
 }
 
 /** Whether a view shows all usage of its product. */

@@ -61,7 +61,7 @@ describe("the URL", () => {
 describe("an arbitrary URL", () => {
   const NAMES =
     "credit_period from to range product view surface group_by categories interval scope sum chart q sort open panel " +
-    "tab by label_key actor group label membership of run receipt key agent"
+    "tab by label_key actor group label membership of run receipt key agent explained against"
   const GARBAGE = [
     "", "zzz", "-", "0", "null", "undefined", "[]", "{}", '"', "%00", "%", "%E0%A4%A", "\u0000", "é̈", "😀", "a".repeat(9_000),
     "2026-99", "9999-99-99", "0000-00", "-credits-", "constructor", "__proto__", "toString", "<script>", "../..", "2026-11&to=",
@@ -104,4 +104,18 @@ describe("the API's query", () => {
       categories: "now",
     })
   })
+})
+
+test("reads days to explain only if they are two dates in order", () => {
+  const read = (explained: string) => readUrlState({ panel: "explain", explained }).explained
+  expect(read("2026-10-01/2026-10-31")).toBe("2026-10-01/2026-10-31")
+  for (const wrong of [
+    "2026-10",
+    "2026-10/2026-11",
+    "2026-10-31/2026-10-01",
+    "2026-02-30/2026-03-01",
+    "2026-10-01/2026-10-02/x",
+  ]) {
+    expect(read(wrong)).toBeUndefined()
+  }
 })
