@@ -54,7 +54,7 @@ async def test_it_is_one_click_from_a_column_a_row_and_the_change(stack: WholeSt
         chart = visit.page.get_by_role("slider", name="Credits by month")
         box = await chart.bounding_box()
         assert box is not None
-        await visit.page.touchscreen.tap(box["x"] + box["width"] - 40, box["y"] + box["height"] - 60)
+        await chart.tap(position={"x": box["width"] - 30, "y": box["height"] / 2})
         await visit.page.get_by_role("button", name="Why?", exact=True).first.click()
         await expect(panel.get_by_test_id("explain-waterfall")).to_be_visible()
         width = await panel.evaluate("element => [element.scrollWidth, element.clientWidth]")

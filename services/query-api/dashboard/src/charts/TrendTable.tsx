@@ -36,11 +36,6 @@ export function TrendTable({ columns, lines, guides, caption, full, format, expl
                 </th>
               ))}
               <th scope="col">Total</th>
-              {explain && (
-                <th scope="col">
-                  <span className="visually-hidden">Explanation</span>
-                </th>
-              )}
               {guides.map(({ name }) => (
                 <th key={name} scope="col">
                   {name}
@@ -54,6 +49,15 @@ export function TrendTable({ columns, lines, guides, caption, full, format, expl
                 <th scope="row">
                   {full(bucket)}
                   {bucket.state !== "complete" && <span className={classes.state}>{STATE_WORDS[bucket.state]}</span>}
+                  {explain && bucket.state !== "missing" && (
+                    <UnstyledButton
+                      className={classes.explain}
+                      aria-label={`Why? ${full(bucket)}`}
+                      onClick={() => explain(bucket)}
+                    >
+                      Why?
+                    </UnstyledButton>
+                  )}
                 </th>
                 {parts.map((part, line) => (
                   <td key={lines[line]?.key} data-hint={format.exact(part)}>
@@ -63,19 +67,6 @@ export function TrendTable({ columns, lines, guides, caption, full, format, expl
                 <td className={classes.total} data-hint={format.exact(total)}>
                   {bucket.state === "missing" ? "–" : format.column(total)}
                 </td>
-                {explain && (
-                  <td>
-                    {bucket.state !== "missing" && (
-                      <UnstyledButton
-                        className={classes.explain}
-                        aria-label={`Why? ${full(bucket)}`}
-                        onClick={() => explain(bucket)}
-                      >
-                        Why?
-                      </UnstyledButton>
-                    )}
-                  </td>
-                )}
                 {guided.map((value, guide) => (
                   <td key={guides[guide]?.name}>{value === null ? "–" : format.column(value)}</td>
                 ))}

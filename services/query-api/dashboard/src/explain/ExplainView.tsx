@@ -17,7 +17,11 @@ import { Waterfall } from "./Waterfall"
 /** A change in one sentence, as a waterfall of its parts, and what moved most. */
 export default function ExplainView() {
   const [url] = useUrlState()
-  const { data, error, refetch, isPlaceholderData } = useQuery(explainQuery(url))
+  // While the panel closes, the days are no longer in the URL.
+  const { data, error, refetch, isPlaceholderData } = useQuery({
+    ...explainQuery(url),
+    enabled: url.panel === "explain",
+  })
   const format = useFormat()
   if (!data) return error ? <Failure error={error} retry={() => void refetch()} /> : <Skeleton height={420} />
   return (
