@@ -93,7 +93,8 @@ async def test_rating_that_fails_for_one_organization(aggregator: Aggregator) ->
         "SELECT reason FROM quarantine"
     )
     broken[:] = right
-    aggregator.catalog.card._covering.clear()
+    aggregator.catalog.card._found.clear()
+    aggregator.catalog.card._stretches.clear()
     assert await aggregator.retry() == 1
     await check_proof(aggregator)
 

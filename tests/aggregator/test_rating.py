@@ -1,5 +1,6 @@
 """The rate card: order, reach and rounding of rates."""
 
+import time
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from flexcredits_schemas.rating.card import Rate, RateCard
@@ -104,6 +105,43 @@ def test_a_new_rate_never_changes_a_time_that_was_covered(
         if before is not None and occurred < received:
             assert now == before
         before = now
+
+
+def rate_by_definition(covering: list[Rate], occurred: float) -> Rate | None:
+    """As the docstring of rate_at() says it."""
+    in_force = [rate for rate in covering if max(rate.effective_from, rate.received) <= occurred]
+    if in_force:
+        return max(in_force, key=lambda rate: (rate.specificity, max(rate.effective_from, rate.received), rate.offset))
+    return next((rate for rate in covering if rate.effective_from <= occurred), None)
+
+
+times = st.sampled_from([NEVER, 0.0, 1.0, 2.0, 3.0, 4.0])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "org"]), st.sampled_from(["*", "gpt"]), times, st.integers(0, 4)), max_size=8),
+    st.sampled_from([-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 9.0]),
+)  # fmt: skip
+def test_every_time_has_the_rate_of_the_definition(
+    given_rates: list[tuple[str, str, float, int]], occurred: float
+) -> None:
+    rates = [
+        make_rate(number, organization=organization, feature=feature, effective=effective, received=float(received))
+        for number, (organization, feature, effective, received) in enumerate(given_rates)
+    ]
+    expected = rate_by_definition(rates, occurred)
+    assert rate_id_at(card_of(*rates), occurred) == (expected.rate_id if expected else None)
+
+
+def test_thousands_of_rates_of_one_feature_do_not_slow_others_down() -> None:
+    """Reading each rate for each change would take minutes."""
+    card = card_of(*(make_rate(number, organization="org", received=float(number)) for number in range(20_000)))
+    began = time.process_time()
+    assert rate_id_at(card, 19_998.5) == 19_998
+    for number in range(20_000):
+        rate_id_at(card, float(number), feature=f"f{number}")
+    assert time.process_time() - began < 5
+    assert len(card._stretches) == 1
 
 
 @given(st.integers(1, 10**15), st.integers(0, 10**9), st.integers(1, 10**9))

@@ -1,5 +1,6 @@
 """The rate card: which rate is in force at a time, for the aggregator and for explanations. A pure function of rates."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ from flexcredits_schemas.quantities import Price
 
 DEPLOYMENT = ""
 ANY_FEATURE = "*"
+FOUND_MAX = 100_000
+"""Kinds of usage whose rates are kept, about 300 bytes each: features and units may differ in each event."""
 
 
 class Rate(NamedTuple):
@@ -39,18 +42,37 @@ class Rate(NamedTuple):
         return round_half_even(quantity * self.credits, self.per)
 
 
+class Stretches(NamedTuple):
+    """`rates[n]` is in force before `ends[n]` (seconds since 1970) and from the end before it on."""
+
+    ends: tuple[float, ...]
+    rates: tuple[Rate | None, ...]
+
+    def at(self, occurred: float) -> Rate | None:
+        return self.rates[bisect_right(self.ends, occurred)]
+
+
+Kind = tuple[str, str, str, str, str]
+"""Organization, product, feature kind, feature and unit."""
+
+
 class RateCard:
-    """All rates, searched by (organization, product, feature kind, feature, unit)."""
+    """All rates, searched by Kind. What is computed for a kind is shared by all kinds with the same rates."""
 
     def __init__(self) -> None:
-        self._rates: dict[tuple[str, str, str, str, str], list[Rate]] = {}
-        self._covering: dict[tuple[str, str, str, str, str], list[Rate]] = {}
+        self._rates: dict[Kind, list[Rate]] = {}
+        self._kinds: set[tuple[str, str, str, str]] = set()
+        self._stretches: dict[tuple[Kind, ...], Stretches] = {}
+        """By the keys of `_rates` that may apply to usage."""
+        self._found: dict[Kind, Stretches] = {}
 
     def add(self, rates: Iterable[Rate]) -> None:
         for rate in rates:
             key = (rate.organization, rate.product, rate.feature_kind, rate.feature, rate.unit)
             self._rates.setdefault(key, []).append(rate)
-        self._covering.clear()
+            self._kinds.add((rate.organization, rate.product, rate.feature_kind, rate.unit))
+            self._stretches.clear()
+            self._found.clear()
 
     def rate_at(
         self, organization: str, product: str, feature_kind: str, feature: str, unit: str, occurred: float
@@ -62,32 +84,60 @@ class RateCard:
         wildcard, then the latest rate applies. If no rate was in force at that time, the first rate whose
         `effective_from` reaches it applies: the backdated rate that releases held usage.
         """
-        covering = self._find_covering((organization, product, feature_kind, feature, unit))
-        in_force = [rate for rate in covering if max(rate.effective_from, rate.received) <= occurred]
-        if in_force:
-            return max(
-                in_force, key=lambda rate: (rate.specificity, max(rate.effective_from, rate.received), rate.offset)
-            )
-        return next((rate for rate in covering if rate.effective_from <= occurred), None)
+        return self.stretches_of(organization, product, feature_kind, feature, unit).at(occurred)
 
-    def changes_of(self, organization: str, product: str, feature_kind: str, feature: str, unit: str) -> list[float]:
+    def changes_of(
+        self, organization: str, product: str, feature_kind: str, feature: str, unit: str
+    ) -> tuple[float, ...]:
         """The times at which rate_at() may give another rate than just before, ascending."""
-        covering = self._find_covering((organization, product, feature_kind, feature, unit))
-        times = {max(rate.effective_from, rate.received) for rate in covering}
-        return sorted((times | {rate.effective_from for rate in covering}) - {float("-inf")})
+        return self.stretches_of(organization, product, feature_kind, feature, unit).ends
 
-    def _find_covering(self, key: tuple[str, str, str, str, str]) -> list[Rate]:
-        """The rates that may apply to this usage, by their place in the catalog."""
-        organization, product, feature_kind, feature, unit = key
-        covering = self._covering.get(key)
-        if covering is None:
-            scopes = [
-                (scope, product, feature_kind, name, unit)
+    def has_any(self, organization: str, product: str, feature_kind: str, unit: str) -> bool:
+        """Whether any feature has a rate."""
+        return any((scope, product, feature_kind, unit) in self._kinds for scope in (organization, DEPLOYMENT))
+
+    def stretches_of(self, organization: str, product: str, feature_kind: str, feature: str, unit: str) -> Stretches:
+        """The rates of this usage by time. Kinds with the same rates get the same object, until a rate is added."""
+        kind = organization, product, feature_kind, feature, unit
+        found = self._found.get(kind)
+        if found is None:
+            keys = tuple(
+                key
                 for scope in (organization, DEPLOYMENT)
                 for name in (feature, ANY_FEATURE)
-            ]
-            covering = sorted(
-                (rate for scope in scopes for rate in self._rates.get(scope, ())), key=lambda rate: rate.offset
+                if (key := (scope, product, feature_kind, name, unit)) in self._rates
             )
-            self._covering[key] = covering
-        return covering
+            found = self._stretches.get(keys)
+            if found is None:
+                found = self._stretches[keys] = find_stretches([rate for key in keys for rate in self._rates[key]])
+            if len(self._found) >= FOUND_MAX:
+                self._found.clear()
+            self._found[kind] = found
+        return found
+
+
+def find_stretches(covering: Iterable[Rate]) -> Stretches:
+    """The rates that apply by time, of those that may apply to some usage, in any order.
+
+    Time is proportional to n log n: an organization may have thousands of rates of one feature.
+    """
+    by_start = sorted((max(rate.effective_from, rate.received), rate.offset, rate) for rate in covering)
+    by_reach = sorted((rate.effective_from, rate.offset, rate) for _, _, rate in by_start)
+    times = {start for start, _, _ in by_start} | {reach for reach, _, _ in by_reach} - {float("-inf")}
+    ends = sorted(times)
+    best: tuple[tuple[bool, bool], float, int, Rate] | None = None
+    first: Rate | None = None
+    started = reached = 0
+    rates: list[Rate | None] = []
+    for begin in (float("-inf"), *ends):
+        while started < len(by_start) and by_start[started][0] <= begin:
+            start, offset, rate = by_start[started]
+            candidate = rate.specificity, start, offset, rate
+            best = candidate if best is None or candidate[:3] > best[:3] else best
+            started += 1
+        while reached < len(by_reach) and by_reach[reached][0] <= begin:
+            rate = by_reach[reached][2]
+            first = rate if first is None or rate.offset < first.offset else first
+            reached += 1
+        rates.append(best[3] if best is not None else first)
+    return Stretches(tuple(ends), tuple(rates))

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from flexcredits_schemas.rating.card import Rate, RateCard
+from flexcredits_schemas.rating.card import RateCard, Stretches
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
@@ -24,20 +24,14 @@ class Rated(NamedTuple):
     rate_id: Array
 
 
-class Stretches(NamedTuple):
-    """`rates[n]` is in force before `ends[n]` (seconds since 1970) and from the end before it on."""
-
-    ends: tuple[float, ...]
-    rates: tuple[Rate | None, ...]
-
-
 class HeadRates:
     """The stretches of heads, until the rate card changes. Most heads share theirs with many others."""
 
     def __init__(self) -> None:
         self.stretches: list[Stretches] = []
         """By the numbers that of() returns."""
-        self._numbers: dict[Stretches, int] = {}
+        self._numbers: dict[int, int] = {}
+        """By the id of the stretches, which the card shares and this object keeps."""
         self._of_head: Array = np.zeros(0, np.int64)
         self._catalog: Hashable = None
 
@@ -48,21 +42,14 @@ class HeadRates:
         if more := len(heads) - len(self._of_head):
             self._of_head = np.concatenate([self._of_head, np.full(more, _UNKNOWN)])
         for number in np.unique(head[self._of_head[head] == _UNKNOWN]).tolist():
-            found = _find_stretches(number, heads, card)
-            self._of_head[number] = self._numbers.setdefault(found, len(self._numbers))
+            organization, product, kind, feature, _, _ = heads.series[number]
+            unit = heads.units[number]
+            assert unit is not None
+            found = card.stretches_of(organization, product, kind, feature, unit)
+            self._of_head[number] = self._numbers.setdefault(id(found), len(self._numbers))
             if len(self._numbers) > len(self.stretches):
                 self.stretches.append(found)
         return self._of_head[head]
-
-
-def _find_stretches(number: int, heads: Heads, card: RateCard) -> Stretches:
-    organization, product, kind, feature, _, _ = heads.series[number]
-    unit = heads.units[number]
-    assert unit is not None
-    key = organization, product, kind, feature, unit
-    ends = card.changes_of(*key)
-    # The rate is constant between two changes, so the beginning of a stretch shows it.
-    return Stretches(tuple(ends), tuple(card.rate_at(*key, occurred) for occurred in (float("-inf"), *ends)))
 
 
 def rate_columns(
