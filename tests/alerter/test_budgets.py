@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from alerter.db.email_queries import RECIPIENTS_MAX
 from alerter.evaluation.wakeups import drain_wakeups
 from runtime.postgres.pool import Connection, Pool
 from support.data.table_rows import TableRows
@@ -217,6 +218,23 @@ async def test_role_holders_and_the_rules_own_list_are_notified_once(
     notifications = [("usage", to, False) for to in RECIPIENTS] + [("budget", "Bob@Finance.example", True)]
     assert sorted(tuple(row) for row in rows) == sorted(notifications + [("budget", to, False) for to in RECIPIENTS])
     assert await owner.fetchval("SELECT count(DISTINCT message_id) FROM email_outbox") == 7
+
+
+async def test_a_firing_has_a_limited_number_of_recipients(db: TableRows, pool: Pool, owner: Connection) -> None:
+    """Super Admins and the rule's own list precede Admins."""
+    acme = await make_customer(db)
+    await acme.save(usage_recipients_on=True, usage_recipients=["zoe@finance.example"])
+    await db.execute(
+        "INSERT INTO members (organization_id, email, name, role, removed, event_at, event_offset)"
+        " SELECT $1, 'a' || n || '@acme.example', 'A', 'admin', false, now(), 0 FROM generate_series(1, $2) AS n",
+        acme.number, RECIPIENTS_MAX,
+    )  # fmt: skip
+    await db.member(acme.number, "zz@acme.example", "super_admin")
+    await acme.use(80)
+    await evaluator(pool).evaluate(None, trigger="test")
+    found = {row["recipient"] for row in await owner.fetch("SELECT recipient FROM email_outbox")}
+    assert len(found) == RECIPIENTS_MAX
+    assert found >= {"zoe@finance.example", "zz@acme.example"}
 
 
 async def test_without_role_holders_the_list_is_notified(db: TableRows, pool: Pool, owner: Connection) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+import structlog
 from flexcredits_schemas.alerts import Rule
 from runtime.postgres.pool import Connection, Pool
 from runtime.postgres.statements import from_record
@@ -12,6 +13,10 @@ from runtime.postgres.statements import from_record
 from alerter.db.statements import SQL
 from alerter.domain.attempts import Attempt
 from alerter.domain.mails import Mail
+
+log = structlog.get_logger()
+RECIPIENTS_MAX = 1_000
+"""Of the mails about a firing. One transaction writes them all, and other organizations' alerts wait for it."""
 
 
 class Recipient(NamedTuple):
@@ -38,8 +43,16 @@ class Request(NamedTuple):
 async def select_recipients(
     connection: Connection, organization_id: int, rule: Rule, *, billing_moderators: bool
 ) -> list[Recipient]:
-    """Members by role, and the addresses that the rule's settings add. Each address once, also if its case differs."""
-    rows = await connection.fetch(SQL["select_recipients"], organization_id, billing_moderators, rule)
+    """Members by role, and the addresses that the rule's settings add. Each address once, also if its case differs.
+
+    At most RECIPIENTS_MAX: Super Admins, then additional addresses, Admins and Billing Moderators.
+    """
+    rows = await connection.fetch(
+        SQL["select_recipients"], organization_id, billing_moderators, rule, RECIPIENTS_MAX + 1
+    )
+    if len(rows) > RECIPIENTS_MAX:
+        log.warning("more recipients than an alert has", organization_id=organization_id, most=RECIPIENTS_MAX)
+        rows = rows[:RECIPIENTS_MAX]
     return [from_record(Recipient, row) for row in rows]
 
 

@@ -2,19 +2,25 @@
 
 -- name: select_recipients
 -- Select recipients of alerts of rule $3: members whose role may see the dashboard, and additional recipients.
--- Billing Moderators are included if $2. An address in both lists counts as a member's.
-SELECT DISTINCT ON (lower(recipients.address)) recipients.address, recipients.is_additional
+-- Billing Moderators are included if $2. An address in both lists counts as a member's. At most $4, the most important ones.
+SELECT address, is_additional
 FROM (
-    SELECT lower(m.email) AS address, false AS is_additional FROM members m JOIN organizations o USING (organization_id)
-    WHERE m.organization_id = $1 AND NOT m.removed
-        AND (m.role IN ('super_admin', 'admin') OR (m.role = 'billing_moderator' AND o.billing_moderator_enabled AND $2))
-    UNION ALL
-    SELECT added.address, true
-    FROM (SELECT * FROM alert_settings WHERE organization_id IN (0, $1) ORDER BY organization_id DESC LIMIT 1) AS s
-    CROSS JOIN LATERAL unnest(CASE $3 WHEN 'usage' THEN s.usage_recipients ELSE s.budget_recipients END) AS added (address)
-    WHERE CASE $3 WHEN 'usage' THEN s.usage_recipients_on ELSE s.budget_recipients_on END
-) AS recipients
-ORDER BY lower(recipients.address), recipients.is_additional, recipients.address
+    SELECT DISTINCT ON (lower(recipients.address)) recipients.address, recipients.is_additional, recipients.place
+    FROM (
+        SELECT lower(m.email) AS address, false AS is_additional,
+            CASE m.role WHEN 'super_admin' THEN 1 WHEN 'admin' THEN 3 ELSE 4 END AS place
+        FROM members m JOIN organizations o USING (organization_id)
+        WHERE m.organization_id = $1 AND NOT m.removed
+            AND (m.role IN ('super_admin', 'admin') OR (m.role = 'billing_moderator' AND o.billing_moderator_enabled AND $2))
+        UNION ALL
+        SELECT added.address, true, 2
+        FROM (SELECT * FROM alert_settings WHERE organization_id IN (0, $1) ORDER BY organization_id DESC LIMIT 1) AS s
+        CROSS JOIN LATERAL unnest(CASE $3 WHEN 'usage' THEN s.usage_recipients ELSE s.budget_recipients END) AS added (address)
+        WHERE CASE $3 WHEN 'usage' THEN s.usage_recipients_on ELSE s.budget_recipients_on END
+    ) AS recipients
+    ORDER BY lower(recipients.address), recipients.is_additional, recipients.address
+) AS each_once
+ORDER BY place, lower(address) LIMIT $4
 
 -- name: insert_email
 -- Insert a mail to one person, about a firing or a test with its own context.
