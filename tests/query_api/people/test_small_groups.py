@@ -163,6 +163,17 @@ def test_a_cell_of_one_person_merges_the_row_also_if_others_are_asked_for() -> N
     assert set(publish({1: in_cells(used, key_by_group)}, []).tallies) == {SMALL}
 
 
+def test_a_cell_of_people_whose_usage_is_cancelled_is_small() -> None:
+    months = in_one_cell(
+        [use(f"u{n}", "group") for n in range(9)] + [use(f"b{n}", "big") for n in range(9)], key_by_group
+    )
+    months["group", "group"].cells[""] = set()
+    months["group", "group"].people.clear()
+    assert set(publish({1: months}, []).tallies) == {SMALL}
+    with pytest.raises(TooFewPeople):
+        publish({1: {("group", "group"): months["group", "group"]}}, [])
+
+
 def test_a_chain_of_groups_is_cut_and_a_cycle_has_roots() -> None:
     chain = [PeopleGroup(f"g{n}", "", f"g{n - 1}" if n else None) for n in range(5000)]
     parents = find_parents(chain)

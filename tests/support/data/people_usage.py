@@ -59,7 +59,7 @@ class PeopleRows:
             self.organization, product, "namespace" if product == "api" else "tool", feature, day, micro_credits, agent=agent,
             surface=surface, events=events,
         )  # fmt: skip
-        if not (actor or group or labels):
+        if not (actor or group or labels or kind == "other"):
             return
         attribution, on = await self.attribution(actor, group, labels, kind), date.fromisoformat(day)
         await self.db.execute(

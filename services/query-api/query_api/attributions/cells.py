@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from query_api.attributions.domain.privacy import Published, TooFewPeople, publish
-from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_person
+from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_other, is_person
 from query_api.attributions.domain.tally import INSIDE, PeopleRowKind, RowKey, Tally, key_by_group
 from query_api.attributions.queries import CellSum, SpanColumns, sum_cells, sum_month_cells
 from query_api.attributions.schemas import WhoQuery
@@ -28,6 +28,8 @@ KINDS_INSIDE: tuple[tuple[PeopleRowKind, str], ...] = (("group", ""), ("own", ""
 """Kinds of rows inside a group, with the prefix of their ids."""
 
 
+NO_PERSON, UNKNOWN = -1, -2
+"""Instead of the number of a person. How many people are unknown, so they never make a row large enough."""
 EVERYTHING = Split(frozenset({"product", "feature_kind", "feature", "agent", "surface"}), by_day=True)
 
 
@@ -53,7 +55,7 @@ async def read_published(
     columns = [
         SpanColumns(
             span.attribution_id, span.first_on, span.last_on, keys.setdefault(key_of(span), len(keys)),
-            people.setdefault(span.actor, len(people)) if is_person(span) else -1,
+            people.setdefault(span.actor, len(people)) if is_person(span) else UNKNOWN if is_other(span) else NO_PERSON,
         )
         for span in spans
     ]  # fmt: skip
@@ -74,7 +76,8 @@ async def read_published(
             tally.credits += row.credits
             tally.events += row.events
             tally.people.update(names[person] for person in row.asked_people)
-            if row.people:
+            tally.has_people |= row.has_asked_people
+            if row.has_people:
                 tally.cells.setdefault(row.cell, set()).update(names[person] for person in row.people)
         return publish(months, groups)
 

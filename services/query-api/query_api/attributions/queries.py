@@ -217,7 +217,7 @@ async def sum_totals(session: ReadSession, stretches: Sequence[Days], series: Se
 
 
 class SpanColumns(NamedTuple):
-    """A span for a statement, with the numbers of its row and person (-1: none)."""
+    """A span for a statement, with the numbers of its row and person (see cells.py)."""
 
     attribution_id: int
     first_on: date
@@ -228,7 +228,7 @@ class SpanColumns(NamedTuple):
 
 class CellSum(NamedTuple):
     """Usage of a row in a month and cell (see cells.py). `asked_people` used what was asked for, `people` anything in the
-    cell."""
+    cell: those with a sum of credits other than 0. `has_people` and `has_asked_people`: whether a person used it at all."""
 
     row: int
     month: date
@@ -236,7 +236,9 @@ class CellSum(NamedTuple):
     credits: int
     events: int
     people: Sequence[int]
+    has_people: bool
     asked_people: Sequence[int]
+    has_asked_people: bool
 
 
 async def sum_cells(

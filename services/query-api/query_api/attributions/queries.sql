@@ -108,37 +108,50 @@ GROUP BY selected.number
 
 -- name: sum_cells
 -- Usage in the months that begin on $2 to $3, by row and cell, of attributions $4 from day $5 to $6.
--- Each is in row $7, used by person $8 (-1: no person). A cell is the values of the dimensions $9, and a day in the months $10. Sums have only days from $11 to $12 and the series $13 (null: all).
-SELECT selected.row, date_trunc('month', used.day)::date AS month,
-    concat_ws(chr(31), CASE WHEN date_trunc('month', used.day)::date = ANY($10::date[]) THEN used.day::text ELSE '' END,
-        CASE WHEN 'product' = ANY($9::text[]) THEN s.product END, CASE WHEN 'feature_kind' = ANY($9) THEN s.feature_kind END,
-        CASE WHEN 'feature' = ANY($9) THEN s.feature END, CASE WHEN 'agent' = ANY($9) THEN s.agent_id END,
-        CASE WHEN 'surface' = ANY($9) THEN s.surface END) AS cell,
-    coalesce(sum(used.credits) FILTER (WHERE shown.is_asked), 0)::bigint AS credits,
-    coalesce(sum(used.events) FILTER (WHERE shown.is_asked), 0)::bigint AS events,
-    coalesce(array_agg(DISTINCT selected.person) FILTER (WHERE selected.person >= 0 AND (used.credits <> 0 OR used.events <> 0)), '{}') AS people,
-    coalesce(array_agg(DISTINCT selected.person)
-        FILTER (WHERE shown.is_asked AND selected.person >= 0 AND (used.credits <> 0 OR used.events <> 0)), '{}') AS asked_people
-FROM unnest($4::bigint[], $5::date[], $6::date[], $7::integer[], $8::integer[]) AS selected(attribution_id, first_on, last_on, row, person)
-JOIN usage_attributed_daily AS used ON used.organization_id = $1 AND used.attribution_id = selected.attribution_id
-    AND used.day BETWEEN selected.first_on AND selected.last_on
-JOIN usage_series AS s ON s.organization_id = $1 AND s.series_id = used.series_id
-CROSS JOIN LATERAL (
-    SELECT used.day BETWEEN $11::date AND $12::date AND ($13::integer[] IS NULL OR used.series_id = ANY($13)) AS is_asked
-) AS shown
-WHERE used.day BETWEEN $2 AND ($3::date + interval '1 month')::date - 1
+-- Each is in row $7, used by person $8 (-1: no person, -2: unknown people). A cell is the values of the dimensions $9, and a day in the months $10. Sums have only days from $11 to $12 and the series $13 (null: all).
+-- A person counts with a sum of credits other than 0: corrections may have cancelled all of it. has_people: a person used some of it.
+SELECT row, month, cell, sum(asked_credits)::bigint AS credits, sum(asked_events)::bigint AS events,
+    coalesce(array_agg(person) FILTER (WHERE person >= 0 AND credits <> 0), '{}') AS people,
+    coalesce(bool_or(is_used) FILTER (WHERE person <> -1), false) AS has_people,
+    coalesce(array_agg(person) FILTER (WHERE person >= 0 AND asked_credits <> 0), '{}') AS asked_people,
+    coalesce(bool_or(is_asked_used) FILTER (WHERE person <> -1), false) AS has_asked_people
+FROM (
+    SELECT selected.row, selected.person, date_trunc('month', used.day)::date AS month,
+        concat_ws(chr(31), CASE WHEN date_trunc('month', used.day)::date = ANY($10::date[]) THEN used.day::text ELSE '' END,
+            CASE WHEN 'product' = ANY($9::text[]) THEN s.product END, CASE WHEN 'feature_kind' = ANY($9) THEN s.feature_kind END,
+            CASE WHEN 'feature' = ANY($9) THEN s.feature END, CASE WHEN 'agent' = ANY($9) THEN s.agent_id END,
+            CASE WHEN 'surface' = ANY($9) THEN s.surface END) AS cell,
+        sum(used.credits) AS credits, bool_or(used.credits <> 0 OR used.events <> 0) AS is_used,
+        coalesce(sum(used.credits) FILTER (WHERE shown.is_asked), 0) AS asked_credits,
+        coalesce(sum(used.events) FILTER (WHERE shown.is_asked), 0) AS asked_events,
+        bool_or(shown.is_asked AND (used.credits <> 0 OR used.events <> 0)) AS is_asked_used
+    FROM unnest($4::bigint[], $5::date[], $6::date[], $7::integer[], $8::integer[]) AS selected(attribution_id, first_on, last_on, row, person)
+    JOIN usage_attributed_daily AS used ON used.organization_id = $1 AND used.attribution_id = selected.attribution_id
+        AND used.day BETWEEN selected.first_on AND selected.last_on
+    JOIN usage_series AS s ON s.organization_id = $1 AND s.series_id = used.series_id
+    CROSS JOIN LATERAL (
+        SELECT used.day BETWEEN $11::date AND $12::date AND ($13::integer[] IS NULL OR used.series_id = ANY($13)) AS is_asked
+    ) AS shown
+    WHERE used.day BETWEEN $2 AND ($3::date + interval '1 month')::date - 1
+    GROUP BY 1, 2, 3, 4
+) AS of_people
 GROUP BY 1, 2, 3
 
 -- name: sum_month_cells
 -- As sum_cells, without dimensions, of all series and whole months: attributions $4 are in rows $5, used by $6.
-SELECT row, month, '' AS cell, credits, events, people, people AS asked_people
+SELECT row, month, '' AS cell, credits, events, people, has_people, people AS asked_people, has_people AS has_asked_people
 FROM (
-    SELECT selected.row, used.month, sum(used.credits)::bigint AS credits, sum(used.events)::bigint AS events,
-        coalesce(array_agg(DISTINCT selected.person) FILTER (WHERE selected.person >= 0 AND (used.credits <> 0 OR used.events <> 0)), '{}')
-            AS people
-    FROM unnest($4::bigint[], $5::integer[], $6::integer[]) AS selected(attribution_id, row, person)
-    JOIN usage_attributed_monthly AS used ON used.organization_id = $1 AND used.attribution_id = selected.attribution_id
-    WHERE used.month BETWEEN $2 AND $3
+    SELECT row, month, sum(credits)::bigint AS credits, sum(events)::bigint AS events,
+        coalesce(array_agg(person) FILTER (WHERE person >= 0 AND credits <> 0), '{}') AS people,
+        coalesce(bool_or(is_used) FILTER (WHERE person <> -1), false) AS has_people
+    FROM (
+        SELECT selected.row, selected.person, used.month, sum(used.credits) AS credits, sum(used.events) AS events,
+            bool_or(used.credits <> 0 OR used.events <> 0) AS is_used
+        FROM unnest($4::bigint[], $5::integer[], $6::integer[]) AS selected(attribution_id, row, person)
+        JOIN usage_attributed_monthly AS used ON used.organization_id = $1 AND used.attribution_id = selected.attribution_id
+        WHERE used.month BETWEEN $2 AND $3
+        GROUP BY 1, 2, 3
+    ) AS of_people
     GROUP BY 1, 2
 ) AS sums
 

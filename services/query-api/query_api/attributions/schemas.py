@@ -24,7 +24,8 @@ class WhoQuery(BaseModel):
     )  # fmt: skip
     membership: Membership = Field(
         "then",
-        description="then: usage belongs to the group of its actor on its day. now: to the group of its actor today.",
+        description="then: usage belongs to the group of its actor on its day. now: to the group of its actor today; refused if "
+        "the organization shows groups only.",
     )
 
     @property

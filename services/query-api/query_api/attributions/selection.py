@@ -11,6 +11,11 @@ from query_api.attributions.schemas import WhoQuery
 from query_api.db.session import ReadSession
 from query_api.http.problems import ApiProblem, invalid_parameter
 
+NOT_NOW = (
+    "This organization shows usage by group only. Then `membership` must be `then`: compared with it, today's groups would "
+    "show what a person used who has moved."
+)
+
 
 class Selection(NamedTuple):
     """What a request's filters select, in the session's snapshot."""
@@ -48,6 +53,8 @@ async def select_who(
     check_texts(query)
     label = read_label(query.label, settings)
     with_groups = with_groups or query.group is not None
+    if with_groups and query.membership == "now" and settings.people == "groups_only":
+        raise ApiProblem("too-few-people", NOT_NOW)
     groups = await select_people_groups(session) if with_groups else []
     subtree = () if query.group is None else find_subtree(query.group, find_parents(groups))
     needs_five = settings.people == "groups_only" and (query.group is not None or label is not None)

@@ -101,7 +101,7 @@ function Controls({ mode, labelKeys }: { mode: PeopleMode; labelKeys: string[] }
         }
         data={[{ value: "", label: "All products" }, ...PRODUCTS]}
       />
-      {(by === "group" || url.group) && (
+      {mode !== "groups_only" && (by === "group" || url.group) && (
         <Switch
           size="xs"
           label={

@@ -2,7 +2,8 @@
 
 The unit is a month. A row is merged in each month in which one of its cells is about one to four people. A cell is the usage
 with the same values of the dimensions that a request filters or divides by, shown or not. So answers for other months,
-surfaces or features are sums of the same numbers, and their differences are about five people, too.
+surfaces or features are sums of the same numbers, and their differences are about five people, too. A person counts in a cell
+with a sum of credits other than 0: else a person whose usage was corrected to nothing would make four people look like five.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ def publish(months: Mapping[Month, Mapping[RowKey, Tally]], groups: Sequence[Peo
             found.tallies.setdefault(shown, Tally()).join(tally)
         found = found._replace(merged=found.merged | merged.keys())
     people = set[str]().union(*(tally.people for tally in found.tallies.values()))
-    if 0 < len(people) < PEOPLE_MIN:
+    if len(people) < PEOPLE_MIN and any(tally.has_people for tally in found.tallies.values()):
         raise TooFewPeople(TooFewPeople.__doc__)
     return found
 
@@ -73,8 +74,8 @@ def is_small(row: PeopleRow) -> bool:
 
 
 def few_of(tally: Tally) -> set[str]:
-    """The cells about one to four people."""
-    return {cell for cell, people in tally.cells.items() if 0 < len(people) < PEOPLE_MIN}
+    """The cells about too few people. A cell without one has only usage that corrections have cancelled."""
+    return {cell for cell, people in tally.cells.items() if len(people) < PEOPLE_MIN}
 
 
 def people_of(tally: Tally) -> set[str]:

@@ -42,3 +42,8 @@ class PeopleGroup(NamedTuple):
 
 def is_person(span: Span) -> bool:
     return span.actor_kind == "user"
+
+
+def is_other(span: Span) -> bool:
+    """Whether it stands for attributions beyond the aggregator's limit."""
+    return span.actor_kind == "other"

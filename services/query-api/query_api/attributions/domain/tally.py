@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from query_api.attributions.domain.groups import find_parents
-from query_api.attributions.domain.spans import PeopleGroup, Span, is_person
+from query_api.attributions.domain.spans import PeopleGroup, Span, is_other, is_person
 
 PeopleRowKind = Literal[
     "person",
@@ -64,8 +64,11 @@ class Tally:
     events: int = 0
     previous: int = 0
     people: set[str] = field(default_factory=set)
+    has_people: bool = False
+    """Whether a person used any of it."""
     cells: dict[str, set[str]] = field(default_factory=dict)
-    """People by cell (see privacy.py), while only groups are shown."""
+    """People by cell that a person used (see privacy.py), while only groups are shown. Those whose usage is cancelled by
+    corrections are not counted."""
 
     def add(self, use: Use) -> None:
         span, credits, events, previous, _ = use
@@ -74,12 +77,14 @@ class Tally:
         self.previous += previous
         if is_person(span) and (events or credits):
             self.people.add(span.actor)
+            self.has_people = True
 
     def join(self, other: "Tally") -> None:
         self.credits += other.credits
         self.events += other.events
         self.previous += other.previous
         self.people |= other.people
+        self.has_people |= other.has_people
         for cell, people in other.cells.items():
             self.cells[cell] = self.cells.get(cell, set()) | people
 
@@ -100,7 +105,7 @@ class PeopleRow:
 
 
 def key_by_person(span: Span) -> RowKey:
-    if span.actor_kind == "other":
+    if is_other(span):
         return OTHER
     if not span.actor:
         return UNATTRIBUTED
@@ -110,7 +115,7 @@ def key_by_person(span: Span) -> RowKey:
 
 
 def key_by_group(span: Span) -> RowKey:
-    if span.actor_kind == "other":
+    if is_other(span):
         return OTHER
     if span.group_id:
         return "group", span.group_id
