@@ -1,4 +1,4 @@
-"""An event's identity, the fingerprint of its payload, and the ledger partition for its id."""
+"""An event's identity, the fingerprint of its payload, the ledger partition for its id, and names that stand for others."""
 
 import re
 from hashlib import blake2b
@@ -12,6 +12,11 @@ HASH_BUCKETS = 16
 FIRST_WINS_HEADER = ("flexcredits-repeated-id", b"duplicate")
 """Header of a usage record whose event is a duplicate if its identity was used before, whatever its content is. Ingest
 writes it for foreign events as the key's mapping says."""
+
+OTHER = "\x7f"
+"""Feature, agent or surface of a series that stands for those beyond an organization's limit of the month. No event can
+name it, because names have no control characters."""
+OTHER_NAME = "Other"
 
 _UUID7 = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
 _ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import UTC, date, datetime
 
-from aggregator.domain.people.admission import Admission, month_of
+from aggregator.domain.limits.admission import Admission, month_of
 from aggregator.domain.people.attribution import NO_LABELS, OTHER_LABELS, Attribution
 from hypothesis import given
 from hypothesis import strategies as st

@@ -56,6 +56,7 @@ TABLES = {
     "days": "SELECT organization_id, day - date '1970-01-01', series_id, credits, events FROM usage_daily",
     "months": "SELECT * FROM usage_monthly",
     "attribution_months": "SELECT * FROM attribution_months",
+    "series_months": "SELECT * FROM series_months",
     "organization_days": "SELECT organization_id, day - date '1970-01-01', product, kafka_partition, credits, events FROM usage_organization_daily",
     "organization_months": "SELECT * FROM usage_organization_monthly",
     "corrections": "SELECT organization_id, day - date '1970-01-01', series_id, credits, corrections FROM usage_corrections",

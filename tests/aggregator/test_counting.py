@@ -144,6 +144,22 @@ async def test_a_copy_whose_header_says_that_the_first_wins_is_a_duplicate(
     )
 
 
+@pytest.mark.parametrize("batches", [1, 2], ids=["in one batch", "in two"])
+async def test_a_copy_whose_first_one_wins_need_not_be_ratable(aggregator: Aggregator, batches: int) -> None:
+    """It is a dead letter only if no event before it has its identity."""
+    await aggregator.learn(organization(), rate(credits="1000000", per="1"))
+    first = usage(**{**TOKENS, "quantity": "5"})
+    beyond = changed(first, {"data": {"quantity": "5000"}})
+    log = records([beyond, first, beyond, usage(**{**TOKENS, "quantity": "5000"})])
+    for record in log:
+        record.headers = (FIRST_WINS_HEADER,)
+    outcomes = [await aggregator.count(part) for part in ([log] if batches == 1 else [log[:2], log[2:]])]
+    rejected = [(at.record.offset, at.kind) for outcome in outcomes for at in outcome.rejections]
+    assert rejected == [(0, Kind.RATE), (3, Kind.RATE)]
+    dispositions = (await aggregator.progress())[0]
+    assert (dispositions["counted"], dispositions["duplicate"], dispositions["rejected"]) == (1, 1, 2)
+
+
 async def test_credits_and_a_quantity_under_one_id_are_a_conflict(aggregator: Aggregator) -> None:
     await aggregator.learn(organization(), rate())
     first = usage(**TOKENS)

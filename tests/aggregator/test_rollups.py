@@ -121,7 +121,8 @@ async def test_attributed_rollups_find_their_rows_by_index(aggregator: Aggregato
 
 
 @pytest.mark.parametrize(
-    ("name", "values"), [("add_corrected", "'{1,2}'"), ("count_held_ledger", "'{1,2}', '{1,2}', '{1,2}', NULL, NULL")]
+    ("name", "values"),
+    [("add_corrected", "'{1,2}'"), ("count_held_ledger", "'{1,2}', '{1,2}', '{1,2}', NULL, NULL, '{1,2}'")],
 )
 async def test_updates_of_the_ledger_find_rows_by_index(database: Database, name: str, values: str) -> None:
     """Also with a plan that was made when the partition was empty."""

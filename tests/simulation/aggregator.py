@@ -14,6 +14,7 @@ from aggregator.consumer.consumer import UsageStream
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import OffsetGap
 from aggregator.db.statements import SQL
+from aggregator.domain.limits.admission import SERIES_PER_MONTH
 from aggregator.outbox_relay import Topics, relay
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -43,11 +44,14 @@ TOTALS, DEAD_LETTERS = TopicPartition("totals", 0), TopicPartition("dead", 0)
 POISON = (b"{", None, b"\xff", b'{"type":"flexcredits.usage.v1"}', b'{"type":"flexcredits.agent.v1"}')
 
 
-def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[FakeRecord]], list[FakeRecord]]:
+def write_log(
+    chance: random.Random, began: datetime, *, has_few_series: bool = False
+) -> tuple[dict[int, list[FakeRecord]], list[FakeRecord]]:
     """The usage log by partition, and the catalog log.
 
     Usage has copies in any partition, conflicts behind their original in its partition (some in the actor alone), corrections,
-    and invalid records. Two thirds of it may say who used what, in which run."""
+    and invalid records. Two thirds of it may say who used what, in which run. With a limit of series, conflicts differ in their
+    time instead of the feature, which the limit may hide; so do surfaces, of which there are more."""
     log: dict[int, list[FakeRecord]] = {at: [] for at in range(PARTITIONS)}
     sent: list[tuple[int, dict[str, Any]]] = []
     for number in range(chance.randint(6, 24)):
@@ -68,6 +72,8 @@ def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[Fa
         elif sent and roll < 0.32:
             partition, first = chance.choice(sent)
             item = {**first, "data": {**first["data"], "feature": "another"}}
+            if has_few_series:
+                item = {**first, "time": rfc3339(datetime.fromisoformat(first["time"]) - timedelta(seconds=2))}
             if number % 2 and "corrects" not in first["data"]:
                 item = with_another_actor(first)
         elif sent and roll < 0.47:
@@ -83,6 +89,8 @@ def write_log(chance: random.Random, began: datetime) -> tuple[dict[int, list[Fa
             product = chance.choice(["assistant", "agents"])
             item = usage(product=product, credits=f"{chance.randint(1, 5)}.{chance.randint(0, 999999):06}", envelope=envelope, **who)  # fmt: skip
         if isinstance(item, dict) and roll >= 0.32:
+            if has_few_series and roll >= 0.53:
+                item["data"]["surface"] = f"surface {number % 5}"
             sent.append((partition, item))
         log[partition].append(record(item, len(log[partition]), partition, TOPIC, began))
     at = rfc3339(began)
@@ -123,7 +131,8 @@ class Scenario:
         self.today = (began.date() - date(1970, 1, 1)).days
         self.postgres.table("ledger_days").update(dict.fromkeys(range(self.today - 465, self.today + 8), True))
         self.kafka = Kafka(self.world)
-        self.usage, self.catalog = write_log(chance, began)
+        self.series_per_month = 1 if seed % 3 == 2 else SERIES_PER_MONTH
+        self.usage, self.catalog = write_log(chance, began, has_few_series=self.series_per_month < 10)
         self.pending: dict[TopicPartition, list[FakeRecord]] = {
             **{TopicPartition(TOPIC, at): [*records] for at, records in self.usage.items()},
             TopicPartition(CATALOG, 0): [*self.catalog],
@@ -251,7 +260,7 @@ class Scenario:
             Consumer(self.kafka, process),
         )
         pool_: Any = pool
-        catalog = CatalogReader(pool_, catalog_consumer, CATALOG, Catalog())
+        catalog = CatalogReader(pool_, catalog_consumer, CATALOG, Catalog(series_per_month=self.series_per_month))
         stream = UsageStream(
             pool_, consumer, catalog_consumer, TOPIC, catalog, None, Tracing(),
             batch_events_max=8, batch_interval_s=0.0, fetch_wait_ms=200, stuck_exit_s=60,

@@ -83,6 +83,7 @@ class Held(NamedTuple):
     run_id: str | None
     parent_id: str | None
     quantities: str | None
+    feature: str | None
 
 
 def each(*columns: Sequence[Any] | None) -> Rows:
@@ -204,6 +205,14 @@ def select_changed_organizations(t: Transaction, version: int) -> Rows:
     ]
 
 
+def has_rate(t: Transaction, organization_id: int, source: str, event_id: str) -> Rows:
+    return [(t.get("rates", (organization_id, source, event_id)) is not None,)]
+
+
+def has_rates(_: Transaction, __: int, ___: datetime, ____: int) -> Rows:
+    return [(False,)]
+
+
 def insert_rate(t: Transaction, organization_id: int, *row: Any) -> None:
     [number] = t.numbers("rates", 1)
     key = (organization_id, *row[-2:])
@@ -262,11 +271,25 @@ def ensure_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
     new = [(key, number) for key, number in zip(keys, numbers, strict=True) if key in missing]
     for key, number in new:
         t.put("series", key, number)
-    return [(number,) for _, number in new]
+    return [(key[0], number) for key, number in new]
 
 
 def select_series(t: Transaction, *columns: Sequence[Any]) -> Rows:
-    return [(t.get("series", key),) for key in each(*columns)]
+    found = [t.get("series", key) for key in each(*columns)]
+    return [(position, number) for position, number in enumerate(found, 1) if number is not None]
+
+
+def select_series_parts(t: Transaction, numbers: Sequence[int]) -> Rows:
+    return [(number, *key[1:]) for key, number in t.rows("series").items() if number in numbers]
+
+
+def select_series_months(t: Transaction, organization_ids: Sequence[int], month: date) -> Rows:
+    found = [(number, t.get("series_months", (number, month))) for number in organization_ids]
+    return [(number, row[0]) for number, row in found if row is not None]
+
+
+def count_series(t: Transaction, *columns: Sequence[Any]) -> None:
+    add_months_of(t, "series_months", *columns)
 
 
 def ensure_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
@@ -292,11 +315,15 @@ def select_attribution_months(t: Transaction, *columns: Sequence[Any]) -> Rows:
 
 
 def count_attributions(t: Transaction, *columns: Sequence[Any]) -> None:
+    add_months_of(t, "attribution_months", *columns)
+
+
+def add_months_of(t: Transaction, table: str, *columns: Sequence[Any]) -> None:
     for organization_id, month, created, folded in sorted(each(*columns)):
         key = organization_id, month
-        t.lock("attribution_months", key)
-        before = t.get("attribution_months", key) or (0, 0)
-        t.put("attribution_months", key, (before[0] + created, before[1] + folded))
+        t.lock(table, key)
+        before = t.get(table, key) or (0, 0)
+        t.put(table, key, (before[0] + created, before[1] + folded))
 
 
 def select_attribution_parts(t: Transaction, numbers: Sequence[int]) -> Rows:
@@ -427,8 +454,10 @@ def add_corrected(t: Transaction, bucket: int, identities: Sequence[Any], credit
 
 def count_held_ledger(t: Transaction, bucket: int, *columns: Sequence[Any] | None) -> None:
     t.lock("ledger", *((bucket, identity) for identity, *_ in each(*columns)))
-    for identity, credits, rate_id, attribution_id, run, quantities in each(*columns):
-        row = t.get("ledger", (bucket, identity))._replace(held=False, credits=credits, rate_id=rate_id)
+    for identity, credits, rate_id, attribution_id, run, quantities, series_id in each(*columns):
+        row = t.get("ledger", (bucket, identity))._replace(
+            held=False, credits=credits, rate_id=rate_id, series_id=series_id
+        )
         t.put("ledger", (bucket, identity), row._replace(attribution_id=attribution_id, run=run, quantities=quantities))
 
 
@@ -772,14 +801,14 @@ NAMES = {
     "select_organizations": "organization organization_id time_zone",
     "select_changed_organizations": "organization organization_id time_zone", "upsert_organization": "time_zone",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset part_of",
-    "select_catalog_version": "next_offset changes", "ensure_series": "series_id", "select_series": "series_id", "insert_ledger": "kafka_partition kafka_offset",
+    "select_catalog_version": "next_offset changes", "ensure_series": "organization_id series_id", "select_series": "position series_id", "select_series_parts": "series_id product feature_kind feature agent_id surface", "select_series_months": "organization_id created", "insert_ledger": "kafka_partition kafka_offset",
     "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run quantities credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
     "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
-    " corrects_bucket corrects value received attribution_id run run_id parent_id quantities", "select_attributions": "organization_id identity attribution_id", "ensure_attributions": "organization_id identity attribution_id", "select_attribution_months": "organization_id month created", "select_attribution_parts": "attribution_id actor_kind actor_id group_id labels",
+    " corrects_bucket corrects value received attribution_id run run_id parent_id quantities feature", "select_attributions": "organization_id identity attribution_id", "ensure_attributions": "organization_id identity attribution_id", "select_attribution_months": "organization_id month created", "select_attribution_parts": "attribution_id actor_kind actor_id group_id labels",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",
     "try_relay_lock": "locked", "claim_totals": "organization_id totals_id",
-    "select_totals": "organization_id organization product credits", "select_changes": "changes", "is_in_its_part": "is_in_its_part",
+    "select_totals": "organization_id organization product credits", "select_changes": "changes", "is_in_its_part": "is_in_its_part", "has_rate": "has_rate", "has_rates": "has_rates",
     "count_failing": "step failing known", "add_organization_days": "organization_id", "lock_quarantined": "organization", "select_due": "organization_id organization step attempts",
     "lock_due": "attempts", "delete_quarantined_records": "partition", "release_quarantine": "organization_id",
     "select_quarantined_records": "topic partition kafka_offset key value headers received",

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aggregator.domain.people.runs import RunSum
+from flexcredits_schemas.identity import OTHER
 from support.data.factories import FakeRecord
 from support.services.aggregator import CATALOG, TOPIC
 
@@ -115,7 +116,24 @@ def compare(postgres: Postgres, usage: Log, catalog: Sequence[FakeRecord]) -> li
     dead = {(at, offset) for topic, at, offset in postgres.table("dead_letters") if topic == TOPIC}
     if dead != truth.refused:
         found.append(f"dead letters {dead ^ truth.refused}")
+    found += compare_series(postgres, counted, truth)
     return found + compare_rollups(postgres, counted, truth) + compare_people(postgres, counted, truth)
+
+
+def compare_series(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth) -> list[str]:
+    """Each event must be recorded under its own series, or under one that stands for it; a correction under its original's."""
+    series = {number: key for key, number in postgres.table("series").items()}
+    found = []
+    for key, row in counted.items():
+        said, (_, *kept) = truth.events[key], series[row.series_id]
+        agent_id, surface = said.get("agent", {}).get("id", ""), said.get("surface", "")
+        own = [said["product"], said["feature_kind"], said["feature"], agent_id, surface]
+        if any(part not in (name, OTHER if name else name) for part, name in zip(kept, own, strict=True)):
+            found.append(f"{key} has the dimensions {own}, and is recorded as {kept}")
+        corrects = said.get("corrects")
+        if corrects and counted[key[0], corrects["source"], corrects["id"]].series_id != row.series_id:
+            found.append(f"{key} is not in the series of its original")
+    return found
 
 
 def compare_rollups(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth) -> list[str]:
@@ -153,6 +171,7 @@ def compare_rollups(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth
 def compare_people(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth) -> list[str]:
     """Attributed days, months and runs must equal the sum of the counted events, by what the events or their originals say."""
     people = {number: parts for number, *parts in postgres.table("attributions").values()}
+    agents = {number: key[4] for key, number in postgres.table("series").items()}
     sums: dict[str, Counter[Any]] = {"attributed_days": Counter(), "attributed_months": Counter()}
     runs: dict[Any, list[RunSum]] = defaultdict(list)
     for key, row in counted.items():
@@ -170,7 +189,7 @@ def compare_people(postgres: Postgres, counted: Mapping[Key, Any], truth: Truth)
                 sums["attributed_months"][row.organization_id, days[1], parts, part] += number
         if run := who.get("run"):
             at = round(moment.timestamp() * 1e6)
-            first = at, said.get("agent", {}).get("id", ""), row.attribution_id or 0
+            first = at, agents[row.series_id], row.attribution_id or 0
             use = RunSum(row.credits, 1, first, at, run["id"], run.get("parent_id", ""))
             runs[row.organization_id, run["id"]].append(use._replace(events=0) if corrects else use)
     stored: dict[str, Counter[Any]] = {"attributed_days": Counter(), "attributed_months": Counter()}

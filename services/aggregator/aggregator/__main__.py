@@ -66,7 +66,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         build = build_of("flexcredits-aggregator", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
-        catalog = Catalog(attributions_per_month=settings.attributions_per_month)
+        catalog = Catalog(
+            series_per_month=settings.series_per_month, attributions_per_month=settings.attributions_per_month
+        )
         catalog_reader = CatalogReader(pool, catalog_consumer, settings.catalog_topic, catalog)
         guard = DeadLetterLimit() if settings.dead_letter_limit == "on" else None
         stream = UsageStream(

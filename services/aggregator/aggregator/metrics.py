@@ -86,6 +86,10 @@ FOLDED_ATTRIBUTIONS = Counter(
     "flexcredits_aggregator_folded_attributions_total",
     "Combinations of actor, group and labels beyond an organization's limit of the month, which count together.",
 )
+FOLDED_SERIES = Counter(
+    "flexcredits_aggregator_folded_series_total",
+    "Combinations of feature, agent and surface beyond an organization's limit of the month, which count together.",
+)
 RELAYED = Counter("flexcredits_aggregator_relayed_total", "Messages that the relay has published.", ["topic"])
 
 # Initialise every label set to 0, so that `rate()` sees the first increment.

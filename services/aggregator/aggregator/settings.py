@@ -5,7 +5,7 @@ from typing import Literal
 from runtime.kafka.clients import KafkaSettings
 from runtime.process import ProcessSettings
 
-from aggregator.domain.people.admission import ATTRIBUTIONS_PER_MONTH
+from aggregator.domain.limits.admission import ATTRIBUTIONS_PER_MONTH, SERIES_PER_MONTH
 
 
 class Settings(KafkaSettings, ProcessSettings):
@@ -28,6 +28,9 @@ class Settings(KafkaSettings, ProcessSettings):
     attributions_per_month: int = ATTRIBUTIONS_PER_MONTH
     """New combinations of actor, group and labels of an organization in a month. Further labels count together, and beyond
     twice as many also further people."""
+    series_per_month: int = SERIES_PER_MONTH
+    """New combinations of product, feature, agent and surface of an organization in a month. Further agents of a feature count
+    together, and beyond twice as many also further features."""
     sweep_interval_s: float = 0.3
     """Interval at which catalog events are applied when no usage arrives."""
     relay_interval_s: float = 0.3

@@ -25,7 +25,8 @@ async def producer(topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
 
 @pytest.fixture
 async def aggregator(database: Database, topics: Topics) -> AsyncIterator[None]:
-    environment = aggregator_environment(database, topics, ATTRIBUTIONS_PER_MONTH="4")  # below those of the logs
+    limits = {"ATTRIBUTIONS_PER_MONTH": "4", "SERIES_PER_MONTH": "0"}  # below those of the logs
+    environment = aggregator_environment(database, topics, **limits)
     with running("aggregator", environment) as process:
         await eventually(process.ready, what="aggregator ready")
         yield

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 from aggregator.rebuild.compare import difference
 from aggregator.rebuild.swap import Comparison, compare, note_failures, only_rebuild, swap
 from aiokafka import AIOKafkaProducer
@@ -73,6 +74,36 @@ async def test_a_failing_organization_is_left_out_and_all_others_are_corrected(
     assert (found.recount.failed, found.recount.counted.total()) == ({}, 6)
     assert await owner.fetchval(wrong, number) is None
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+
+
+async def test_reasons_of_failures_stay_known_when_a_swap_ends_early(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    """The sums of one organization fail, and then Postgres itself while runs are replaced."""
+    await learn(producer, topics, organization("org_a"), organization("org_b"))
+    for name in ("org_a", "org_b"):
+        value = json.dumps(usage(envelope={"subject": name}, run={"id": "r1"})).encode()
+        await producer.send_and_wait(topics.usage_events, value, partition=0)
+    await until_applied(owner, topics, 2)
+    await owner.execute("UPDATE usage_daily SET credits = credits + 5")
+    await owner.execute("UPDATE usage_runs SET credits = credits + 5")
+    number = await owner.fetchval("SELECT organization_id FROM organizations WHERE organization = 'org_a'")
+    for table, condition, code in (
+        ("usage_daily", f"NEW.organization_id = {number}", "P0001"),
+        ("usage_runs", "true", "58030"),
+    ):
+        await owner.execute(
+            f"CREATE FUNCTION fail_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF {condition} THEN RAISE EXCEPTION 'a defect' USING ERRCODE = '{code}'; END IF; RETURN NEW; END $$"
+        )
+        await owner.execute(
+            f"CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION fail_{table}()"
+        )
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        found = await recount(database, topics, holder)
+        with pytest.raises(asyncpg.PostgresIOError):
+            await swap(holder, found)
+        assert found.recount.failed == {"org_a": "RaiseError P0001: a defect"}
 
 
 async def test_damaged_rollups_are_made_right_while_counting_goes_on(
@@ -150,6 +181,35 @@ async def test_a_copy_whose_header_says_that_the_first_wins_is_no_contradiction(
     async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
         found = await recount(database, topics, holder)
     assert (found.recount.contradictions, found.recount.duplicate) == (0, 1), found.recount.shown
+    assert not found.differs
+
+
+async def test_copies_get_the_verdict_that_counting_gave(
+    database: Database, topics: Topics, producer: AIOKafkaProducer, owner: asyncpg.Connection, aggregator: None
+) -> None:
+    """A copy that came before its first event could be rated, one that cannot be rated, and one of held usage that is rejected
+    when its rate arrives."""
+    await learn(producer, topics, organization("org_a"), rate(credits="1000000", per="1"))
+    tokens: dict[str, Any] = {"feature_kind": "model", "feature": "gpt", "unit": "tokens"}
+    first = usage(envelope={"subject": "org_a"}, **tokens, quantity="5")
+    beyond = {**first, "data": {**first["data"], "quantity": "5000"}}
+    held = usage(envelope={"subject": "org_a"}, **{**tokens, "unit": "images"}, quantity="5000")
+    for event in (beyond, first, beyond, held, held):
+        headers = [] if event is held else [FIRST_WINS_HEADER]
+        await producer.send_and_wait(topics.usage_events, as_written(event), headers=headers, partition=0)
+    await until_applied(owner, topics, 5)
+    await learn(
+        producer, topics, rate(credits="1000000", per="1", unit="images", effective_from="2026-01-01T00:00:00Z")
+    )
+
+    async def is_rejected() -> bool:
+        return await owner.fetchval("SELECT count(*) FROM usage_held") == 0
+
+    await eventually(is_rejected, what="held usage rejected")
+    async with only_rebuild(database.roles["flexcredits_rebuild"]) as holder:
+        found = await recount(database, topics, holder)
+    verdicts = found.recount.contradictions, found.recount.duplicate, found.recount.rejected
+    assert verdicts == (0, 2, 2), found.recount.shown
     assert not found.differs
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.usage.trend.domain.lines import OTHER, Cell, Group, draw_lines
+from query_api.usage.trend.domain.lines import OTHER_GROUPS, Cell, Group, draw_lines
 from support.data.table_rows import NOW, TableRows, local
 from support.services.query_api import Api
 
@@ -36,11 +36,11 @@ def test_no_credit_is_lost_in_other(cells: list[Cell], top: int) -> None:
         inside = [cell for cell in cells if cell.bucket == bucket]
         assert sum(line.credits[bucket] for line in lines) == sum(cell.credits for cell in inside)
         assert sum(line.events[bucket] for line in lines) == sum(cell.events for cell in inside)
-    named = [line for line in lines if line.group != OTHER]
+    named = [line for line in lines if line.group != OTHER_GROUPS]
     assert len(named) == min(top, len(sums))
     assert [sum(line.credits) for line in named] == sorted(sums.values(), reverse=True)[:top]
     assert all(sum(line.credits) == sums[line.group] for line in named)
-    assert (OTHER in [line.group for line in lines]) == (len(sums) > top)
+    assert (OTHER_GROUPS in [line.group for line in lines]) == (len(sums) > top)
     assert len(lines) == len({line.group.key for line in lines})
 
 

@@ -9,12 +9,13 @@ import asyncpg
 import structlog
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
+from flexcredits_schemas.identity import OTHER
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import concerns_one, describe_failure
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import TURNS_S, Turns
-from aggregator.db.batch.ledger import add_corrected, select_originals
+from aggregator.db.batch.ledger import add_corrected, select_originals, select_other_parts
 from aggregator.db.catalog_cache import Catalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import HOUR_S, resolve_held
@@ -25,7 +26,8 @@ from aggregator.db.rollups.sums import note_limited, select_rooms
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.corrections import follow_original, validate_correction
-from aggregator.domain.decode import Kind, Rejection, SeriesKey, UsageRecord, reject
+from aggregator.domain.decode import Kind, Rejection, UsageRecord, read_record, reject
+from aggregator.domain.limits.series_key import SeriesKey
 from aggregator.domain.people.attribution import Run
 from aggregator.domain.people.runs import Runs
 from aggregator.domain.rating import quantities_text, read_quantities
@@ -119,9 +121,12 @@ async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) ->
 
 
 def _may_have_rate(catalog: Catalog, row: asyncpg.Record) -> bool:
-    """Whether any rate covers this kind of usage. The rate of an event depends on its time."""
-    kind = row["organization"], row["product"], row["feature_kind"], row["feature"], row["unit"]
-    return catalog.card.rate_at(*kind, float("inf")) is not None
+    """Whether any rate covers this kind of usage. The rate of an event depends on its time, and on its own feature if the
+    series stands for others."""
+    kind = row["organization"], row["product"], row["feature_kind"]
+    if row["feature"] == OTHER:
+        return catalog.card.has_any(*kind, row["unit"])
+    return catalog.card.rate_at(*kind, row["feature"], row["unit"], float("inf")) is not None
 
 
 async def _release_chunk(
@@ -176,16 +181,21 @@ async def _decide(
     rejections: list[tuple[UsageRecord, Rejection]] = []
     uses = [_stored_use(topic, series, row) for row in rows]
     originals = await select_originals(connection, (use.corrects for use in uses if use.corrects))
+    decided: list[Decision] = []
     for use, row in zip(uses, rows, strict=True):
+        numbers: dict[tuple[str, ...], int] = {use.series: row["series_id"]}
         try:
-            decision = decide(use, catalog.organizations, {series: rows[0]["series_id"]}, catalog.card, {})
+            decision = decide(use, catalog.organizations, numbers, catalog.card, {})
         except InvalidEvent as error:
             rejections.append((use, reject(use, Kind.RATE, error.detail, error.pointer)))
-            continue
-        decision = decision._replace(attribution_id=row["attribution_id"])
+        else:
+            decided.append(decision._replace(attribution_id=row["attribution_id"]))
+    parts = await select_other_parts(connection, decided, originals)
+    for decision in decided:
+        use = decision.use
         if use.corrects:
             original = originals.get(use.corrects)
-            decision = follow_original(decision, original)
+            decision = follow_original(decision, original, parts)
             try:
                 decision = fit(decision._replace(waits_for=validate_correction(decision, original)), rooms)
             except ValueError as error:
@@ -224,6 +234,7 @@ async def _record_counts(
                 at.attribution_id,
                 at.run and UUID(at.run.identity),
                 quantities_text(at.use.quantities, at.unit_rates),
+                at.series_id,
             )
             for at in group
         ]
@@ -250,11 +261,17 @@ async def _record_counts(
 
 
 def _stored_use(topic: str, series: SeriesKey, row: asyncpg.Record) -> UsageRecord:
+    """A held use. `series` is the one under which it is recorded."""
     corrects = None if row["corrects"] is None else (row["corrects_bucket"], row["corrects"].bytes)
     run = None if row["run"] is None else Run(row["run"].bytes, row["run_id"], row["parent_id"])
-    quantities = read_quantities(row["quantities"])
+    quantities, record = read_quantities(row["quantities"]), StoredRecord(topic, row)
+    key: tuple[str, str, str, str, str, str] = series
+    if OTHER in series and record.value is not None:  # a correction: it must have the dimensions of its original
+        key = read_record(record).series
+    elif row["feature"] is not None:
+        key = series._replace(feature=row["feature"])
     return UsageRecord(
-        row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], series,
+        row["ledger_bucket"], row["identity"].bytes, row["kafka_partition"], row["kafka_offset"], key,
         row["occurred"], row["received"], row["credits"], row["quantity"], row["unit"] if quantities is None else None, None,
-        corrects, StoredRecord(topic, row), None, run, quantities,
+        corrects, record, None, run, quantities,
     )  # fmt: skip

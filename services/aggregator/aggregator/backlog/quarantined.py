@@ -20,9 +20,11 @@ from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import HOUR_S, lock_progress, resolve_held
 from aggregator.db.quarantine import CATALOG_EVENTS, COUNTING, quarantine
 from aggregator.db.rollups.sums import unlimit_due
+from aggregator.db.series import learn_series
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import DecodedBatch, Kind, Rejection, attributions_of, empty_batch, read
+from aggregator.domain.limits.admission import month_of
 from aggregator.domain.sum_limit import SumLimit
 from aggregator.measures import observe_rollups
 from aggregator.metrics import DEAD_LETTERS
@@ -213,7 +215,8 @@ async def _apply_chunk(
         raise batch.failures[0].error
     result.step = "series"
     uses = [*batch.uses, *batch.corrections]
-    await catalog.learn(pool, {use.series for use in uses})
+    month = month_of(max((use.received for use in uses), default=0.0))
+    await learn_series(pool, catalog, {use.series for use in uses}, month)
     await learn_attributions(pool, catalog, attributions_of(batch))
     places = [(use.partition, use.offset) for use in uses]
     places += [(at.record.partition, at.record.offset) for at in batch.rejections]

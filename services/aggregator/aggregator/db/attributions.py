@@ -17,7 +17,7 @@ from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
 from aggregator.domain.columns.heads import NO_ATTRIBUTION
 from aggregator.domain.decode import DecodedBatch, attributions_of
-from aggregator.domain.people.admission import Admission, Month, month_of
+from aggregator.domain.limits.admission import Admission, Month, month_of
 from aggregator.domain.people.attribution import Attribution
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ async def _create(pool: Pool, catalog: Catalog, new: Mapping[Attribution, date])
     """Numbers of attributions without a row, in the order of their receipt."""
     most, used = catalog.attributions_per_month, await _select_used(pool, catalog, new)
     near = [key for key, month in new.items() if used.get((key.organization, month), 0) + len(new) > most]
-    others = {fold for key in near for fold in (key.fold_labels(), key.fold_all())} - new.keys()
+    others = {fold for key in near for fold in (key.fold_part(), key.fold_all())} - new.keys()
     known = await _select(pool, catalog, sorted(others)) if others else {}
     admission = Admission(used, known, most)
     recorded = {key: admission.admit(key, month) for key, month in new.items()}

@@ -16,7 +16,8 @@ from runtime.postgres.statements import from_record
 from aggregator.db.statements import SQL
 from aggregator.domain.counting.places import Places
 from aggregator.domain.counting.recent import RecentIdentities
-from aggregator.domain.people.admission import ATTRIBUTIONS_PER_MONTH
+from aggregator.domain.limits.admission import ATTRIBUTIONS_PER_MONTH, SERIES_PER_MONTH
+from aggregator.domain.limits.series_key import SeriesKey
 from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rollup import Organization
 from aggregator.domain.sum_limit import Gross
@@ -28,7 +29,8 @@ STATEMENT_S = 20.0
 ATTRIBUTION_BYTES_MAX = 128 * 2**20
 """Limit of the memory of attributions' numbers: their texts may have 4 kB each, and may differ in each event."""
 SERIES_MAX = 1_000_000  # about 500 bytes each; beyond that a query is cheaper than the memory
-
+FOLDED_MAX = 100_000
+"""Series that others stand for, in memory. They may differ in each event, so they must not displace those of others."""
 
 SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen this long before
 
@@ -57,13 +59,17 @@ class Catalog:
     applied late."""
     organizations: dict[str, Organization] = field(default_factory=dict)
     series_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Numbers of series, or of those that stand for them (see `folded_series`)."""
+    folded_series: dict[tuple[str, ...], SeriesKey] = field(default_factory=dict)
+    """By series beyond the limit of its organization, the one that stands for it."""
+    series_per_month: int = SERIES_PER_MONTH
     attribution_ids: dict[Attribution, int] = field(default_factory=dict)
     attribution_bytes: int = 0
     """Estimated memory of `attribution_ids`."""
-    attribution_month: date = date.min
+    month: date = date.min
     """The latest month of receipt."""
     has_folded: bool = False
-    """Whether some of `attribution_ids` stand for others. They get another chance in the next month."""
+    """Whether some of `attribution_ids` stand for others."""
     attributions_per_month: int = ATTRIBUTIONS_PER_MONTH
     card: RateCard = field(default_factory=RateCard)
     ledger_days: set[int] = field(default_factory=set)
@@ -107,40 +113,32 @@ class Catalog:
         self.card.add(from_record(Rate, row) for row in rates)
         self.version, self.changes = version, changes
 
-    async def learn(self, pool: Pool, keys: set[tuple[str, str, str, str, str, str]]) -> None:
-        """Create and load numbers for the organizations and series of `keys` that have none yet, in separate
-        transactions.
-
-        Numbers without usage do no harm, and the counting transaction never waits for new series of another one.
-        """
-        self.make_room()
-        keys = keys - self.series_ids.keys()
-        if not keys:
-            return
-        await self.learn_organizations(pool, {key[0] for key in keys})
-        ordered = sorted(keys)
-        columns: list[list[object]] = [list(column) for column in zip(*ordered, strict=True)]
-        columns[0] = [self.organizations[key[0]].organization_id for key in ordered]
-        numbers = sorted(row["series_id"] for row in await pool.fetch(SQL["ensure_series"], *columns))
-        if len(numbers) < len(ordered):  # some exist already
-            numbers = [row["series_id"] for row in await pool.fetch(SQL["select_series"], *columns)]
-        self.series_ids.update(zip(ordered, numbers, strict=True))
-
     def make_room(self) -> None:
         """Drop the numbers of series or attributions when there are too many, before those of a batch are learned."""
+        if len(self.folded_series) > FOLDED_MAX:
+            self.forget_folded_series()
         if len(self.series_ids) > SERIES_MAX:
             self.series_ids.clear()
+            self.folded_series.clear()
             self.sightings.clear()
             self.places = None
         if self.attribution_bytes > ATTRIBUTION_BYTES_MAX:
             self.forget_attributions()
 
     def enter_month(self, month: date) -> None:
-        """Note the month of receipts."""
-        if month > self.attribution_month:
-            self.attribution_month = month
+        """Note the month of receipts. What stands for others gets another chance in a new one."""
+        if month > self.month:
+            self.month = month
             if self.has_folded:
                 self.forget_attributions()
+            if self.folded_series:
+                self.forget_folded_series()
+
+    def forget_folded_series(self) -> None:
+        for key in self.folded_series:
+            self.series_ids.pop(key, None)
+        self.folded_series.clear()
+        self.places = None
 
     def forget_attributions(self) -> None:
         self.has_folded = False

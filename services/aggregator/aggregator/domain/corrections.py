@@ -1,7 +1,9 @@
 """Decides whether a correction counts. Pure."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from aggregator.domain.limits.series_key import SeriesKey
 from aggregator.domain.people.attribution import Run
 from aggregator.domain.rollup import ORGANIZATION, ORIGINAL, Decision
 
@@ -18,10 +20,17 @@ class Original(NamedTuple):
     run: Run | None
 
 
-def follow_original(decision: Decision, original: Original | None) -> Decision:
-    """A correction with the attribution and the run of its original, which the event does not repeat."""
+def follow_original(decision: Decision, original: Original | None, parts: Mapping[int, tuple[str, ...]]) -> Decision:
+    """A correction with the attribution and the run of its original, which the event does not repeat.
+
+    Beyond the limit of series, the original may be recorded under another series than the correction would be now. `parts`
+    are the dimensions of the series of originals that differ.
+    """
     if original is None:
         return decision
+    recorded = parts.get(original.series_id)
+    if recorded is not None and SeriesKey._make(decision.use.series).counts_as(recorded):
+        decision = decision._replace(series_id=original.series_id)
     return decision._replace(attribution_id=original.attribution_id, run=original.run)
 
 

@@ -19,17 +19,6 @@ from aggregator.domain.record import Record
 from aggregator.domain.time_window import OutsideWindow, check_window
 
 
-class SeriesKey(NamedTuple):
-    """The dimensions of a rollup row; "" when there is no agent or surface."""
-
-    organization: str
-    product: str
-    feature_kind: str
-    feature: str
-    agent_id: str
-    surface: str
-
-
 class UsageRecord(NamedTuple):
     """One usage event or correction. Its first fields are the ledger key and the Kafka position, so that uses sort by
     them."""

@@ -8,6 +8,7 @@ from flexcredits_schemas.codec import InvalidEvent
 from flexcredits_schemas.rating.card import RateCard
 
 from aggregator.domain.decode import UsageRecord
+from aggregator.domain.limits.series_key import SeriesKey
 from aggregator.domain.people.attribution import Attribution, Run
 from aggregator.domain.people.runs import Runs, add_run, sum_of_correction, sum_of_use
 from aggregator.domain.rating import UnitRates, rate_quantities
@@ -18,6 +19,9 @@ ORGANIZATION, RATE, ORIGINAL = "organization", "rate", "original"
 EVENT_CREDITS_MAX = 10**15
 """Limit of one event in micro-credits, the same as for an event that gives its credits. A mistake in a rate must not
 overflow sums."""
+
+
+NONE_FOLDED: Mapping[tuple[str, ...], SeriesKey] = {}
 
 
 class Organization(NamedTuple):
@@ -41,6 +45,7 @@ class Decision(NamedTuple):
     attribution_id: int | None
     run: Run | None
     unit_rates: UnitRates | None = None  # of usage with several quantities; then rate_id is None
+    recorded_as: SeriesKey | None = None  # the series that stands for the use's own, beyond the limit of series
 
 
 def missing_unit(decision: Decision) -> str | None:
@@ -65,9 +70,14 @@ def decide(
     series_ids: Mapping[tuple[str, ...], int],
     card: RateCard,
     attribution_ids: Mapping[Attribution, int],
+    folded_series: Mapping[tuple[str, ...], SeriesKey] = NONE_FOLDED,
 ) -> Decision:
     """Decide whether a use counts, or is held until its organization and its rate are known. Raises InvalidEvent if it
-    can never count."""
+    can never count.
+
+    `series_ids` has the number of the series that stands for the use's own if that is in `folded_series`. The rate is that
+    of the use's own feature.
+    """
     series = use.series
     organization_id, time_zone = organizations[series[0]]
     credits, rate_id, waits_for, unit_rates = use.credits, None, None, None
@@ -92,7 +102,7 @@ def decide(
     attribution_id = None if use.attribution is None else attribution_ids[use.attribution]
     return Decision(
         use, organization_id, series_ids[series], time_zone or "", credits, rate_id, waits_for, attribution_id, use.run,
-        unit_rates,
+        unit_rates, folded_series.get(series),
     )  # fmt: skip
 
 
@@ -106,7 +116,7 @@ def fold(counted: Iterable[Decision], into: Rollups, times: int = 1) -> None:
     The order does not matter, and folding parts adds up to folding the whole. A correction adds credits, not an event.
     """
     quarters, days, organization_days, corrections, late, attributed_days = into
-    for use, organization_id, series_id, time_zone, credits, _, _, attribution_id, _, _ in counted:
+    for use, organization_id, series_id, time_zone, credits, _, _, attribution_id, _, _, _ in counted:
         bucket = int(use.occurred // QUARTER_S)
         day = local_day(bucket, time_zone)
         credits, events = credits * times, 0 if use.corrects else times
@@ -130,9 +140,14 @@ def fold_runs(counted: Iterable[Decision], into: Runs) -> None:
             part = (
                 sum_of_correction(at.credits)
                 if use.corrects
-                else sum_of_use(at.run, at.credits, round(use.occurred * 1e6), use.series[4], at.attribution_id)
+                else sum_of_use(at.run, at.credits, round(use.occurred * 1e6), agent_of(at), at.attribution_id)
             )
             add_run(into, (at.organization_id, at.run.identity), part)
+
+
+def agent_of(decision: Decision) -> str:
+    """The agent of the series under which a use is recorded."""
+    return decision.recorded_as.agent_id if decision.recorded_as else decision.use.series[4]
 
 
 Key = TypeVar("Key")

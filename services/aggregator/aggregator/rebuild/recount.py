@@ -18,10 +18,12 @@ from aggregator.db.batch.ledger import select_contents
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket
 from aggregator.domain.counting.copies import Content, content_of
-from aggregator.domain.decode import DecodedBatch, SeriesKey, UsageRecord
+from aggregator.domain.decode import DecodedBatch, UsageRecord
+from aggregator.domain.limits.series_key import SeriesKey
 from aggregator.domain.rating import Quantities, credits_at, read_rate_ids
 from aggregator.domain.rollup import Decision, fold
 from aggregator.rebuild.result import Recount
+from aggregator.rebuild.runs.names import RunKey, RunNames, RunNameTable
 from aggregator.rebuild.scope import Days, Snapshot
 
 Parts = Mapping[int, tuple[str, ...]]
@@ -33,13 +35,15 @@ UNKNOWN = -1
 class Recounter:
     """Recounts batches of the log with the ledger at the snapshot."""
 
-    def __init__(self, snapshot: Snapshot, topic: str, days: Days) -> None:
+    def __init__(self, snapshot: Snapshot, topic: str, days: Days, run_names: RunNameTable) -> None:
         self.recount = Recount()
         self._snapshot = snapshot
+        self._run_names = run_names
         self._topic = topic
         self._days = days
         self._rates: dict[int, Rate] = {}
         self._series: dict[tuple[str, ...], int] = {}
+        self._series_parts: dict[int, tuple[str, ...]] = {}
 
     async def learn(self) -> None:
         """Load the rates and series of the organizations."""
@@ -47,7 +51,8 @@ class Recounter:
             rates = await connection.fetch(SQL["select_changed_rates"], -1)
             self._rates = {row["rate_id"]: from_record(Rate, row) for row in rates}
             for row in await connection.fetch(SQL["select_all_series"], self._days.ids):
-                self._series[tuple(row[name] for name in SeriesKey._fields)] = row["series_id"]
+                key = SeriesKey._make(row[name] for name in SeriesKey._fields)
+                self._series[key], self._series_parts[row["series_id"]] = row["series_id"], key[1:]
 
     async def add(self, batch: DecodedBatch) -> None:
         """Count the uses of a batch that lie in the days. Each of its records must have a disposition.
@@ -57,7 +62,7 @@ class Recounter:
         self.recount.records += len(batch.uses) + len(batch.corrections)
         self.recount.records += len(batch.rejections) + len(batch.failures)
         for failure in batch.failures:
-            self._leave_out(failure.organization, failure.error)
+            await self._leave_out(failure.organization, failure.error)
         uses = [use for use in (*batch.uses, *batch.corrections) if self._concerns(use)]
         try:
             await self._add(uses)
@@ -70,7 +75,7 @@ class Recounter:
                 except Exception as its:
                     if not is_data_failure(its):
                         raise
-                    self._leave_out(name, its)
+                    await self._leave_out(name, its)
 
     async def _add(self, uses: Sequence[UsageRecord]) -> None:
         """Count all of the uses, or none if it raises."""
@@ -84,6 +89,7 @@ class Recounter:
                 parts = await _select_parts(connection, rows, contents)
                 counted: list[Decision] = []
                 unknown: list[UsageRecord] = []
+                named: list[UsageRecord] = []
                 for use in uses:
                     row = rows.get(use.identity)
                     if row is not None and _is_of(row, use):
@@ -95,21 +101,27 @@ class Recounter:
                     elif row is not None and self._is_copy(use, contents[use.identity], parts):
                         part.duplicate += 1
                     else:
-                        unknown.append(use)
-                await self._expect_dead_letters(connection, unknown)
+                        # A copy by its header, unless it came before the first event that could be counted.
+                        is_named = row is not None and FIRST_WINS_HEADER in use.record.headers
+                        (named if is_named else unknown).append(use)
+                await self._expect_dead_letters(connection, unknown, named)
             part.counted.update(decision.organization_id for decision in counted)
             fold(counted, part.rollups)
-            part.note_runs(counted)
+            await self._run_names.note(_names_of(counted))
         finally:
             self.recount = before
         before.take_over(part)
 
     def _is_copy(self, use: UsageRecord, first: Content, parts: Parts) -> bool:
-        """Whether the use is a duplicate of the record that the ledger has: it has the same content, or its header says
-        that the first event wins."""
-        series_id = self._series.get(use.series, UNKNOWN)
-        same = content_of(use, series_id, _recorded(use, first.attribution_id, parts)) == first
-        return same or FIRST_WINS_HEADER in use.record.headers
+        """Whether the use has the content of the record that the ledger has."""
+        series_id = self._recorded_series(use, first.series_id)
+        return content_of(use, series_id, _recorded(use, first.attribution_id, parts)) == first
+
+    def _recorded_series(self, use: UsageRecord, number: int) -> int:
+        """The series `number` if the use may be recorded under it: beyond the limit of series, one that stands for its own.
+        What was decided is in the ledger alone."""
+        is_own = SeriesKey._make(use.series).counts_as(self._series_parts.get(number, ()))
+        return number if is_own else self._series.get(use.series, UNKNOWN)
 
     @staticmethod
     async def _select_contents(
@@ -123,7 +135,7 @@ class Recounter:
         ]
         return {identity: content for (_, identity), content in (await select_contents(connection, keys)).items()}
 
-    def _leave_out(self, name: str, error: Exception) -> None:
+    async def _leave_out(self, name: str, error: Exception) -> None:
         organization = self._days.organizations.get(name)
         if organization is None:
             return
@@ -131,6 +143,7 @@ class Recounter:
         kept = {known: at for known, at in self._days.organizations.items() if known != name}
         self._days = replace(self._days, organizations=kept)
         self.recount.forget(organization.organization_id)
+        await self._run_names.forget(organization.organization_id)
 
     @property
     def days(self) -> Days:
@@ -157,7 +170,7 @@ class Recounter:
             assert use.quantity is not None
             rate = self._rates.get(row["rate_id"])
             credits = UNKNOWN if rate is None else rate.credits_of(use.quantity)
-        series_id = self._series.get(use.series, UNKNOWN)
+        series_id = self._recorded_series(use, row["series_id"])
         if use.corrects:
             counts_as = original or row  # the original may have left the ledger before its correction
             attribution_id, run = counts_as["attribution_id"], counts_as["run"]
@@ -191,7 +204,11 @@ class Recounter:
         is_complete = rates.keys() == {unit for unit, _ in quantities}
         return credits_at(quantities, rates) if is_complete else UNKNOWN
 
-    async def _expect_dead_letters(self, connection: Connection, uses: Sequence[UsageRecord]) -> None:
+    async def _expect_dead_letters(
+        self, connection: Connection, unknown: Sequence[UsageRecord], named: Sequence[UsageRecord]
+    ) -> None:
+        """`unknown` have no ledger row of their content. Those in `named` are duplicates if they are no dead letters."""
+        uses = [*unknown, *named]
         if not uses:
             return
         places = [use.partition for use in uses], [use.offset for use in uses]
@@ -199,16 +216,16 @@ class Recounter:
         dead = {(row["partition"], row["kafka_offset"]) for row in dead_letters}
         quarantined = await connection.fetch(SQL["select_aside"], self._topic, *places)
         aside = {(row["partition"], row["kafka_offset"]) for row in quarantined}
-        # Copies of a held correction are duplicates of it, also if it is rejected in the end and leaves the ledger.
-        corrections = [UUID(use.identity) for use in uses if use.corrects]
-        rejections = await connection.fetch(SQL["select_rejected_corrections"], self._topic, corrections)
-        rejected = {row["identity"].bytes for row in rejections}
+        # Copies of a held event are duplicates of it, also if it is rejected in the end and leaves the ledger.
+        identities = [UUID(use.identity) for use in unknown]
+        rejections = await connection.fetch(SQL["select_rejected_identities"], self._topic, identities)
+        duplicates = {row["identity"].bytes for row in rejections} | {use.identity for use in named}
         for use in uses:
             if (use.partition, use.offset) in dead:
                 self.recount.rejected += 1
             elif (use.partition, use.offset) in aside:
                 self.recount.held += 1
-            elif use.identity in rejected:
+            elif use.identity in duplicates:
                 self.recount.duplicate += 1
             else:
                 self.recount.contradict(
@@ -243,6 +260,15 @@ def _recorded(use: UsageRecord, number: int | None, parts: Parts) -> int | None:
     if use.attribution is None:
         return None
     return number if number is not None and use.attribution.counts_as(parts.get(number, ())) else UNKNOWN
+
+
+def _names_of(counted: Iterable[Decision]) -> RunNames:
+    names: dict[RunKey, tuple[str, str]] = {}
+    for decision in counted:
+        if (run := decision.run) is not None:
+            key = decision.organization_id, run.identity
+            names[key] = run.run_id, max(run.parent_id, names.get(key, ("", ""))[1])
+    return names
 
 
 def _is_of(row: asyncpg.Record, use: UsageRecord) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aggregator.domain.rollup import Decision, Rollups, empty_rollups
+from aggregator.domain.rollup import Rollups, empty_rollups
 
 CONTRADICTIONS_SHOWN = 20
 
@@ -22,8 +22,6 @@ class Recount:
     held: int = 0
     duplicate: int = 0
     rejected: int = 0
-    runs: dict[tuple[int, bytes], tuple[str, str]] = field(default_factory=dict)
-    """Id and largest parent ("": none) of the runs of counted usage, by organization and identity of the run."""
     contradictions: int = 0
     shown: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -42,25 +40,16 @@ class Recount:
                 if cell == [0, 0]:
                     del into[key]
         self.counted.update(part.counted)
-        for run, (run_id, parent_id) in part.runs.items():
-            self.runs[run] = run_id, max(parent_id, self.runs.get(run, ("", ""))[1])
         self.held += part.held
         self.duplicate += part.duplicate
         self.rejected += part.rejected
         self.contradictions += part.contradictions
         self.shown += part.shown[: CONTRADICTIONS_SHOWN - len(self.shown)]
 
-    def note_runs(self, counted: Iterable[Decision]) -> None:
-        """Note the ids and parents of the runs of counted usage."""
-        for decision in counted:
-            if (run := decision.run) is not None:
-                key = decision.organization_id, run.identity
-                self.runs[key] = run.run_id, max(run.parent_id, self.runs.get(key, ("", ""))[1])
-
     def forget(self, organization_id: int) -> None:
         """Remove the sums of an organization."""
         del self.counted[organization_id]
-        tables: Iterable[dict[Any, Any]] = (*self.rollups, self.runs)
+        tables: Iterable[dict[Any, Any]] = self.rollups
         for cells in tables:
             for key in [key for key in cells if key[0] == organization_id]:
                 del cells[key]

@@ -27,7 +27,8 @@ from aggregator.rebuild.compare import Months, TableDifference, rollup_differenc
 from aggregator.rebuild.live import read_live
 from aggregator.rebuild.recount import Recounter
 from aggregator.rebuild.result import Recount
-from aggregator.rebuild.runs import RunDifferences, compare_runs, replace_runs
+from aggregator.rebuild.runs.differences import RunDifferences, compare_runs, replace_runs
+from aggregator.rebuild.runs.names import RunNameTable
 from aggregator.rebuild.scope import Days, Snapshot
 from aggregator.rebuild.transactions import apart_if_needed, in_transaction
 
@@ -111,6 +112,7 @@ async def compare(
             f"days before the last {WINDOW_DAYS} are outside the window in which the ledger knows them."
         )
     reader = await connect(dsn)
+    namer = await connect(dsn)
     try:
         async with (
             holder.transaction(isolation="repeatable_read", readonly=True),
@@ -121,16 +123,19 @@ async def compare(
                 row["partition"]: row["next_offset"] for row in await holder.fetch(SQL["select_progress"], topic)
             }
             days = Days(first, last, await _organizations(holder, organization))
-            recounter = Recounter(snapshot, topic, days)
+            names = RunNameTable(namer)
+            await names.open()
+            recounter = Recounter(snapshot, topic, days, names)
             await recounter.learn()
             starts = await _starts(consumer, holder, topic, positions, days)
             await _read(consumer, topic, starts, positions, recounter, report)
             await recounter.check_ledger()
             days = recounter.days
             live, months = await read_live(snapshot, days)
-            runs = await compare_runs(snapshot, days, recounter.recount)
+            runs = await compare_runs(snapshot, days, recounter.recount, names)
     finally:
         await reader.close()
+        await namer.close()
     differences = rollup_differences(recounter.recount.rollups, live)
     tables = [*summarize(recounter.recount.rollups, live, differences, months), runs.table]
     return Comparison(days, positions, recounter.recount, differences, months, runs, tables)
@@ -141,12 +146,19 @@ async def swap(holder: Connection, comparison: Comparison, runs_at_once: int = R
     lost connection. A new rebuild finds the runs that are left.
 
     If the rows of an organization make that fail, each organization is swapped separately, and those that fail are
-    added to `failed`.
+    added to `failed`, also if another failure ends the swap.
     """
     if comparison.recount.contradictions:
         raise CannotRebuild("the log and the ledger contradict each other: rollups cannot agree with both.")
     names = {at.organization_id: name for name, at in comparison.days.organizations.items()}
     failed: dict[int, str] = {}
+    try:
+        await _swap(holder, comparison, runs_at_once, failed)
+    finally:
+        comparison.recount.failed.update((names[number], reason) for number, reason in failed.items())
+
+
+async def _swap(holder: Connection, comparison: Comparison, runs_at_once: int, failed: dict[int, str]) -> None:
     await apart_if_needed(
         partial(in_transaction, holder, partial(_add, holder, comparison)),
         {
@@ -170,7 +182,6 @@ async def swap(holder: Connection, comparison: Comparison, runs_at_once: int = R
             },
             failed,
         )
-    comparison.recount.failed.update((names[number], reason) for number, reason in failed.items())
 
 
 async def note_failures(holder: Connection, comparison: Comparison) -> None:

@@ -1,7 +1,7 @@
 -- name: select_receipt
 -- One event by its identity: ledger row, rate, and what it waits for while held.
 SELECT l.credits, l.occurred_at, l.received_at, l.kafka_partition, l.kafka_offset, l.held, l.corrected, l.quantity,
-    l.corrects_bucket, l.corrects, s.product, s.feature_kind, s.feature, s.agent_id, s.surface,
+    l.corrects_bucket, l.corrects, s.product, s.feature_kind, coalesce(h.feature, s.feature) AS feature, s.agent_id, s.surface,
     coalesce(r.unit, h.unit) AS unit, r.credits AS rate_credits, r.per, r.effective_from, r.received_at AS rate_received_at,
     r.organization_id = l.organization_id AS is_own, h.waits_for, c.reason,
     coalesce(l.attribution_id, h.attribution_id) AS attribution_id, coalesce(l.run, h.run) AS run, h.run_id, h.parent_id,

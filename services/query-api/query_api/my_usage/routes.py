@@ -24,7 +24,7 @@ from query_api.my_usage.queries import (
     sum_own_uses,
 )
 from query_api.my_usage.schemas import MyAgent, MyDay, MyFeature, MyProduct, MyRun, MyUsage
-from query_api.usage.domain.catalog import Feature, Features, agent_as_now
+from query_api.usage.domain.catalog import Agent, Feature, Features, agent_as_now, id_of
 from query_api.usage.queries import select_agents, select_features
 
 router = APIRouter(prefix="/api/v1/me")
@@ -54,9 +54,7 @@ async def get_my_usage(
     attributions = [each.attribution_id for each in own]
     used = await read_usage(session, days, attributions)
     agents = await select_agents(session) if own else {}
-    runs = (
-        await read_runs(session, days, attributions, {id_: agent.name for id_, agent in agents.items()}) if own else []
-    )
+    runs = await read_runs(session, days, attributions, agents) if own else []
     features = {
         product: Features(await select_features(session, product, get_args(FeatureKind)), today)
         for product in sorted({use.product for use in used})
@@ -81,14 +79,14 @@ async def get_my_usage(
         ],
         features=[
             MyFeature(
-                product=product, feature_kind=feature.feature_kind, feature=feature.feature,
+                product=product, feature_kind=feature.feature_kind, feature=id_of(feature.feature),
                 name=features[product].name(feature), credits=credits, events=events,
             )
             for (product, feature), (credits, events) in highest_first(by_feature)
         ],
         agents=[
             MyAgent(
-                id=agent_id, name=agent_as_now(agent_id, agents).name, status=agent_as_now(agent_id, agents).status,
+                id=id_of(agent_id), name=agent_as_now(agent_id, agents).name, status=agent_as_now(agent_id, agents).status,
                 credits=credits, events=events,
             )
             for agent_id, (credits, events) in highest_first(by_agent)
@@ -109,7 +107,7 @@ async def read_usage(session: ReadSession, days: Days, attributions: list[int]) 
     return await sum_own_usage(session, Days(max(days.first, known.first), min(days.last, known.last)), attributions)
 
 
-async def read_runs(session: ReadSession, days: Days, attributions: list[int], agents: dict[str, str]) -> list[MyRun]:
+async def read_runs(session: ReadSession, days: Days, attributions: list[int], agents: dict[str, Agent]) -> list[MyRun]:
     """The latest runs that the person began, with the person's own uses only."""
     zone, span = session.organization.time_zone, span_of(days)
     from_at, until_at = midnight(span.starts_on, zone), midnight(span.ends_on, zone)
@@ -121,7 +119,7 @@ async def read_runs(session: ReadSession, days: Days, attributions: list[int], a
     own = await sum_own_uses(session, [run.run for run in begun], attributions)
     return [
         MyRun(
-            id=run.run_id, key=run.run.hex, agent=agents.get(run.agent_id, run.agent_id) or None, first_at=uses_of.first_at,
+            id=run.run_id, key=run.run.hex, agent=agent_as_now(run.agent_id, agents).name or None, first_at=uses_of.first_at,
             last_at=uses_of.last_at, credits=uses_of.credits, events=uses_of.events,
         )
         for run in begun

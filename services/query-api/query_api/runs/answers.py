@@ -8,7 +8,7 @@ from flexcredits_schemas.identity import run_identity_of
 from query_api.actors.queries import Who
 from query_api.runs.domain.model import AgentSums, RunRecord, Use
 from query_api.runs.schemas import AgentRef, AgentRuns, RunLink, RunRow, RunUse
-from query_api.usage.domain.catalog import Agent, Feature, Features, agent_as_now
+from query_api.usage.domain.catalog import Agent, Feature, Features, agent_as_now, id_of
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -17,7 +17,7 @@ def answer_agent(agent_id: str, agents: Mapping[str, Agent]) -> AgentRef | None:
     if not agent_id:
         return None
     agent = agent_as_now(agent_id, agents)
-    return AgentRef(id=agent_id, name=agent.name, status=agent.status)
+    return AgentRef(id=id_of(agent_id), name=agent.name, status=agent.status)
 
 
 def answer_row(row: RunRecord, who: Who, agents: Mapping[str, Agent]) -> RunRow:
@@ -63,10 +63,10 @@ def answer_use(use: Use, run: RunRecord, agents: Mapping[str, Agent], features: 
         state="held" if use.held else "counted",
         product=use.product,
         feature_kind=use.feature_kind,
-        feature=use.feature,
+        feature=id_of(use.feature),
         feature_name=features[use.product].name(Feature(use.feature_kind, use.feature)),
         agent=answer_agent(use.agent_id, agents),
-        surface=use.surface or None,
+        surface=id_of(use.surface) or None,
         credits=None if use.held else use.credits,
         corrections=use.corrected or 0,
         receipt=f"{use.ledger_bucket}-{use.identity.hex()}",

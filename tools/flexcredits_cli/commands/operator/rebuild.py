@@ -94,10 +94,14 @@ async def recount(topic: str, first: date, last: date, organization: str | None,
     dsn = postgres_dsn()
     async with only_rebuild(dsn) as holder:
         comparison = await compare(kafka_settings(), dsn, holder, topic, first, last, organization, show_progress)
-        if comparison.differs and not comparison.recount.contradictions and not dry_run:
-            await swap(holder, comparison)
-        if not dry_run:
-            await note_failures(holder, comparison)
+        if dry_run:
+            return comparison
+        try:
+            if comparison.differs and not comparison.recount.contradictions:
+                await swap(holder, comparison)
+        finally:
+            if not holder.is_closed():
+                await note_failures(holder, comparison)
         return comparison
 
 

@@ -21,6 +21,7 @@ from aggregator.db.batch.columns import (
 from aggregator.db.batch.ledger import claim, correct, decide_in
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.batch.sightings import agents_of, find_new_sightings, write_sightings
+from aggregator.db.batch.unrated import Unrated, reject_unrated
 from aggregator.db.catalog_cache import STATEMENT_S, Catalog, Sighting, StaleCatalog, hold_catalog
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import advance, drop_replayed, lock_progress
@@ -28,11 +29,12 @@ from aggregator.db.quarantine import put_aside, without
 from aggregator.db.rollups.attributed import add_runs
 from aggregator.db.rollups.rollups import add_checked_rollups
 from aggregator.db.rollups.sums import note_limited, select_rooms
+from aggregator.db.series import learn_series
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of, corrects_of
 from aggregator.domain.batch_result import BatchResult
-from aggregator.domain.decode import DecodedBatch, Kind, UsageRecord, organizations_of, reject
-from aggregator.domain.people.admission import month_of
+from aggregator.domain.decode import DecodedBatch, UsageRecord, organizations_of
+from aggregator.domain.limits.admission import month_of
 from aggregator.domain.rating import quantities_text
 from aggregator.domain.rollup import Decision, missing_unit
 from aggregator.domain.sum_limit import Rooms, fit_all
@@ -80,12 +82,13 @@ async def _learn(pool: Pool, batch: DecodedBatch, catalog: Catalog, failing: Map
     """Create numbers for new organizations, series and attributions of the batch. Returns the names of its
     organizations."""
     catalog.make_room()
-    catalog.enter_month(month_of(max(batch.last_received.values(), default=0.0)))
+    month = month_of(max(batch.last_received.values(), default=0.0))
+    catalog.enter_month(month)
     keys, names = find_new_series(batch, catalog)
     names.update(failure.organization for failure in batch.failures)
     aside = (catalog.aside & names) | failing.keys()
     await catalog.learn_organizations(pool, aside)
-    await catalog.learn(pool, {key for key in keys if key[0] not in aside} if aside else keys)
+    await learn_series(pool, catalog, {key for key in keys if key[0] not in aside} if aside else keys, month)
     attributions = find_new_attributions(batch, catalog)
     await learn_attributions(
         pool, catalog, {key: at for key, at in attributions.items() if key.organization not in aside}
@@ -118,9 +121,11 @@ async def store(
     fresh = await place(connection, leave_unusual(fresh, catalog), catalog)
     rooms = await _select_rooms(connection, fresh, catalog) if catalog.limited else {}
     result.step = "rating"
-    decisions = fit_all(_decide(fresh.uses, catalog, result), rooms)
+    decisions, unrated = _decide(fresh.uses, catalog)
+    decisions = fit_all(decisions, rooms)
     in_columns = await count_columns(connection, fresh.columns, catalog, result)
     await claim(connection, decisions, result)
+    await reject_unrated(connection, unrated, result)
     await correct(connection, fresh.corrections, catalog, rooms, result)
     remember(chain(result.counted, result.held), catalog.recent)
     result.step = "held"
@@ -141,14 +146,14 @@ async def store(
     return sightings
 
 
-def _decide(uses: Iterable[UsageRecord], catalog: Catalog, result: BatchResult) -> list[Decision]:
-    decisions = []
+def _decide(uses: Iterable[UsageRecord], catalog: Catalog) -> tuple[list[Decision], list[Unrated]]:
+    decisions, unrated = list[Decision](), list[Unrated]()
     for use in uses:
         try:
             decisions.append(decide_in(catalog, use))
         except InvalidEvent as error:
-            result.rejections.append(reject(use, Kind.RATE, error.detail, error.pointer))
-    return decisions
+            unrated.append(Unrated(use, error))
+    return decisions, unrated
 
 
 async def _select_rooms(connection: Connection, fresh: DecodedBatch, catalog: Catalog) -> Rooms:
@@ -161,6 +166,12 @@ def run_of(decision: Decision) -> tuple[UUID | None, str | None, str | None]:
     return (UUID(run.identity), run.run_id, run.parent_id) if run else (None, None, None)
 
 
+def _own_feature(decision: Decision) -> str | None:
+    """The feature that a rate must have, if the series has another one."""
+    kept = decision.recorded_as
+    return None if kept is None or kept.feature == decision.use.series[3] else decision.use.series[3]
+
+
 async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None:
     if held:
         rows = [
@@ -169,7 +180,7 @@ async def _insert_held(connection: Connection, held: Sequence[Decision]) -> None
                 use.quantity, missing_unit(decision) or use.unit, use.partition, use.offset, decision.waits_for,
                 *corrects_of(use),
                 use.record.value if use.corrects else None, use.received, decision.attribution_id, *run_of(decision),
-                quantities_text(use.quantities, None),
+                quantities_text(use.quantities, None), _own_feature(decision),
             )
             for decision in held
             for use in (decision.use,)

@@ -15,6 +15,7 @@ from runtime.postgres.pool import Connection
 from aggregator.db.batch.ledger import Copy, are_same, content_in, record_unequal_copy
 from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
+from aggregator.db.series import Key
 from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.columns.heads import NO_ATTRIBUTION
@@ -31,7 +32,6 @@ from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rollup import Decision
 
 Rows = NDArray[np.intp]
-Series = tuple[str, str, str, str, str, str]
 AMOUNT_MAX = 10**12
 """Micro-credits. Larger amounts take the exact path, so that no sum of a batch overflows 64 bits."""
 _POSTGRES_EPOCH_US = 946_684_800_000_000
@@ -45,14 +45,14 @@ def find_places(columns: UsageColumns, catalog: Catalog) -> Places:
         catalog.places = Places(columns.heads)
     try:
         state = catalog.version, catalog.changes
-        catalog.places.learn(columns.head, catalog.organizations, catalog.series_ids, state)
+        catalog.places.learn(columns.head, catalog.organizations, catalog.series_ids, catalog.folded_series, state)
         catalog.places.learn_attributions(columns.attribution, catalog.attribution_ids)
     except KeyError as error:  # as in decide_in
         raise StaleCatalog from error
     return catalog.places
 
 
-def find_new_series(batch: DecodedBatch, catalog: Catalog) -> tuple[set[Series], set[str]]:
+def find_new_series(batch: DecodedBatch, catalog: Catalog) -> tuple[set[Key], set[str]]:
     """The series of a batch, without those of heads whose places are known, and all its organizations."""
     keys = {use.series for use in (*batch.uses, *batch.corrections)}
     known = set[str]()
@@ -143,6 +143,10 @@ class _Usage(NamedTuple):
         if unit is None:
             return Content(series, milliseconds, amount, None, None, None, attribution, run, None)
         return Content(series, milliseconds, None, amount, unit, None, attribution, run, None)
+
+    def series(self, row: int) -> Key:
+        series: Key = self.columns.heads.series[self.columns.head[row]]
+        return series
 
     def attribution(self, row: int) -> Attribution | None:
         number = self.columns.attribution[row]
@@ -235,6 +239,7 @@ async def _claim_day(
         Copy(
             known.get(identity[at].tobytes(), usage.content(rows[first[at]])),
             usage.content(rows[at]),
+            usage.series(rows[at]),
             usage.attribution(rows[at]),
         )
         for at in copies.tolist()

@@ -3,7 +3,7 @@ originals."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -13,18 +13,21 @@ from runtime.postgres.pool import Connection
 
 from aggregator.db.attributions import select_parts
 from aggregator.db.catalog_cache import Catalog, StaleCatalog
+from aggregator.db.series import Key, select_series_parts
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import by_bucket, columns_of, corrects_of, or_null
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.corrections import Original, follow_original, validate_correction
-from aggregator.domain.counting.copies import Content, content_of, differs_in_attribution
+from aggregator.domain.counting.copies import Content, content_of, differs_in_names
 from aggregator.domain.decode import Kind, UsageRecord, reason_of, reject
+from aggregator.domain.limits.series_key import SeriesKey
 from aggregator.domain.people.attribution import Attribution, Run
 from aggregator.domain.rating import quantities_text, read_quantities
 from aggregator.domain.rollup import Decision, Rollups, decide, fold, fold_runs
 from aggregator.domain.sum_limit import Rooms, fit
 
 FOLD_AT_ONCE = 300
+Parts = Mapping[int, tuple[str, ...]]
 
 
 async def claim(connection: Connection, decisions: Sequence[Decision], result: BatchResult) -> None:
@@ -58,7 +61,8 @@ async def claim(connection: Connection, decisions: Sequence[Decision], result: B
         firsts |= {_key(at.use): content_of(at.use, at.series_id, at.attribution_id) for at in new}
         contents = [content_of(at.use, at.series_id, at.attribution_id) for at in known]
         copies = [
-            Copy(firsts[_key(at.use)], content, at.use.attribution) for at, content in zip(known, contents, strict=True)
+            Copy(firsts[_key(at.use)], content, at.use.series, at.use.attribution)
+            for at, content in zip(known, contents, strict=True)
         ]
         for decision, is_same in zip(known, await are_same(connection, copies), strict=True):
             if is_same:
@@ -85,38 +89,39 @@ def _key(use: UsageRecord) -> tuple[int, bytes]:
     return use.ledger_bucket, use.identity
 
 
-def _record_copy(use: UsageRecord, content: Content, first: Content, result: BatchResult) -> None:
-    if first == content:
-        result.duplicates.append(use)
-    else:
-        record_unequal_copy(use, result)
-
-
 class Copy(NamedTuple):
     """An event whose identity was used before, and the first event with it."""
 
     first: Content
     content: Content
+    series: Key
+    """Of the copy, and so is `attribution`."""
     attribution: Attribution | None
-    """Of the copy."""
 
 
 async def are_same(connection: Connection, copies: Sequence[Copy]) -> list[bool]:
     """Whether each copy has the content of the first event.
 
-    Beyond the limit of attributions, the first event may be recorded under an attribution that stands for its own.
+    Beyond the limits of series and attributions, the first event may be recorded under those that stand for its own.
     """
     same = [at.first == at.content for at in copies]
-    others = [
-        number for number, at in enumerate(copies) if not same[number] and differs_in_attribution(at.first, at.content)
-    ]
+    others = [number for number, at in enumerate(copies) if not same[number] and differs_in_names(at.first, at.content)]
     if others:
-        parts = await select_parts(connection, {copies[number].first.attribution_id or 0 for number in others})
+        firsts = [copies[number].first for number in others]
+        series_parts = await select_series_parts(connection, {first.series_id for first in firsts})
+        parts = await select_parts(connection, {at.attribution_id for at in firsts if at.attribution_id is not None})
         for number in others:
-            first, _, attribution = copies[number]
-            recorded = parts.get(first.attribution_id or 0)
-            same[number] = recorded is not None and attribution is not None and attribution.counts_as(recorded)
+            same[number] = _counts_as(copies[number], series_parts, parts)
     return same
+
+
+def _counts_as(copy: Copy, series_parts: Parts, parts: Parts) -> bool:
+    first = copy.first
+    if not SeriesKey._make(copy.series).counts_as(series_parts.get(first.series_id, ())):
+        return False
+    if first.attribution_id is None or copy.attribution is None:
+        return first.attribution_id == copy.content.attribution_id
+    return copy.attribution.counts_as(parts.get(first.attribution_id, ()))
 
 
 def record_unequal_copy(use: UsageRecord, result: BatchResult) -> None:
@@ -178,22 +183,28 @@ async def correct(
     result.step = "corrections"
     originals = await select_originals(connection, (use.corrects for use in corrections if use.corrects))
     contents = await select_contents(connection, map(_key, corrections))
+    decisions = [decide_in(catalog, use) for use in sorted(corrections, key=lambda use: (use.partition, use.offset))]
+    parts = await select_other_parts(connection, decisions, originals)
     accepted: list[Decision] = []
-    for use in sorted(corrections, key=lambda use: (use.partition, use.offset)):
-        key, series_id = _key(use), catalog.series_ids[use.series]
-        content = content_of(use, series_id, None)
+    for decided in decisions:
+        use, key = decided.use, _key(decided.use)
+        content = content_of(use, decided.series_id, None)
         if key in contents:
-            _record_copy(use, content, contents[key], result)
+            [is_same] = await are_same(connection, [Copy(contents[key], content, use.series, None)])
+            if is_same:
+                result.duplicates.append(use)
+            else:
+                record_unequal_copy(use, result)
             continue
         assert use.corrects is not None
         original = originals.get(use.corrects)
-        decision = follow_original(decide_in(catalog, use), original)
+        decision = follow_original(decided, original, parts)
         try:
             waits_for = validate_correction(decision, original)
         except ValueError as error:
             result.rejections.append(reject(use, Kind.CORRECTION, str(error), "/data/corrects"))
             continue
-        contents[key] = content
+        contents[key] = content_of(use, decision.series_id, None)
         decision = fit(decision._replace(waits_for=waits_for, credits=0 if waits_for else decision.credits), rooms)
         if original is not None and not decision.waits_for:
             originals[use.corrects] = original._replace(corrected=original.corrected + decision.credits)
@@ -206,13 +217,27 @@ async def correct(
     await _write_reasons(connection, accepted)
 
 
+async def select_other_parts(
+    connection: Connection, corrections: Iterable[Decision], originals: Mapping[tuple[int, bytes], Original]
+) -> dict[int, tuple[str, ...]]:
+    """The dimensions of the series of originals that are recorded under another series than their corrections."""
+    numbers = {
+        original.series_id
+        for at in corrections
+        if at.use.corrects and (original := originals.get(at.use.corrects)) and original.series_id != at.series_id
+    }
+    return await select_series_parts(connection, numbers) if numbers else {}
+
+
 def decide_in(catalog: Catalog, use: UsageRecord) -> Decision:
     """decide() with a catalog that has learned the use.
 
     Raises StaleCatalog when the catalog has dropped what it learned: it is bounded, and other tasks learn too.
     """
     try:
-        return decide(use, catalog.organizations, catalog.series_ids, catalog.card, catalog.attribution_ids)
+        return decide(
+            use, catalog.organizations, catalog.series_ids, catalog.card, catalog.attribution_ids, catalog.folded_series
+        )
     except KeyError as error:
         raise StaleCatalog from error
 

@@ -8,13 +8,13 @@ from runtime.postgres.pool import Connection
 from aggregator.db.catalog_cache import SIGHTING_S, Sighting
 from aggregator.db.statements import SQL
 from aggregator.db.unnest import columns_of
-from aggregator.domain.rollup import Decision
+from aggregator.domain.rollup import Decision, agent_of
 
 
 def agents_of(decisions: Iterable[Decision]) -> Iterator[tuple[int, UsageAgent, float]]:
-    """Number of the organization, agent, and time of each use that has an agent."""
+    """Number of the organization, agent, and time of each use that has an agent within the limit of series."""
     for at in decisions:
-        if at.use.agent is not None and at.use.corrects is None:
+        if at.use.agent is not None and at.use.corrects is None and agent_of(at) == at.use.agent.id:
             yield at.organization_id, at.use.agent, at.use.occurred
 
 

@@ -44,22 +44,37 @@ SELECT organization, organization_id, time_zone FROM organizations WHERE organiz
 
 -- name: ensure_series
 -- Creates numbers for new combinations of dimensions, and returns these numbers.
--- ORDER BY makes them ascend in the order of the parameters.
+-- ORDER BY makes them ascend in the order of the parameters. A row that is refused uses up a number, of which there are 2^31.
 INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)
 SELECT organization_id, product, feature_kind, feature, agent_id, surface
 FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
     WITH ORDINALITY AS d(organization_id, product, feature_kind, feature, agent_id, surface, position)
 ORDER BY position
 ON CONFLICT DO NOTHING
-RETURNING series_id
+RETURNING organization_id, series_id
 
 -- name: select_series
--- Numbers of these combinations of dimensions, in the order of the parameters.
-SELECT s.series_id
+-- Numbers of these combinations of dimensions, with their positions in the parameters, from 1.
+SELECT d.position, s.series_id
 FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
     WITH ORDINALITY AS d(organization_id, product, feature_kind, feature, agent_id, surface, position)
 JOIN usage_series s USING (organization_id, product, feature_kind, feature, agent_id, surface)
-ORDER BY d.position
+
+-- name: select_series_parts
+-- The dimensions of these series.
+SELECT series_id, product, feature_kind, feature, agent_id, surface FROM usage_series WHERE series_id = ANY($1::integer[])
+
+-- name: select_series_months
+-- How many series organizations have created in a month of receipt.
+SELECT organization_id, created FROM series_months WHERE organization_id = ANY($1::integer[]) AND month = $2
+
+-- name: count_series
+-- Counts series that were created, and those that are recorded as another one.
+INSERT INTO series_months AS t (organization_id, month, created, folded)
+SELECT organization_id, month, created, folded FROM unnest($1::integer[], $2::date[], $3::bigint[], $4::bigint[])
+    AS d(organization_id, month, created, folded)
+ORDER BY organization_id, month
+ON CONFLICT (organization_id, month) DO UPDATE SET created = t.created + excluded.created, folded = t.folded + excluded.folded
 
 -- name: ensure_attributions
 -- Creates numbers for new combinations of actor, group and labels, and returns them.
@@ -228,8 +243,17 @@ WITH RECURSIVE newest AS (
 )
 SELECT EXISTS (SELECT FROM wholes WHERE unit = $5::text) AS is_in_its_part
 
+-- name: has_rate
+-- Whether this rate event was applied. A copy is ignored, so that a retry can neither postpone the rate nor be refused.
+SELECT EXISTS (SELECT FROM rates WHERE organization_id = $1 AND source = $2 AND event_id = $3) AS has_rate
+
+-- name: has_rates
+-- Whether the organization has so many rates that were received from $2 to before a month later.
+SELECT EXISTS (SELECT FROM rates WHERE organization_id = $1 AND received_at >= $2::timestamptz AND received_at < $2 + interval '1 month'
+    OFFSET $3::integer - 1) AS has_rates
+
 -- name: insert_rate
--- Inserts a rate; a copy of its event is ignored, so that a retry cannot postpone the rate.
+-- Inserts a rate.
 INSERT INTO rates (organization_id, product, feature_kind, feature, unit, part_of, credits, per, effective_from, received_at,
     catalog_offset, source, event_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING

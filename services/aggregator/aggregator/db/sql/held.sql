@@ -4,16 +4,16 @@
 -- Inserts usage that waits for a catalog event, its original, or room below the limit of sums.
 INSERT INTO usage_held (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, quantity, unit,
     kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received_at, attribution_id, run, run_id, parent_id,
-    quantities)
+    quantities, feature)
 SELECT ledger_bucket, identity, organization_id, series_id, to_timestamp(occurred), credits, quantity, unit,
     kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, to_timestamp(received),
-    attribution_id, run, run_id, parent_id, quantities
+    attribution_id, run, run_id, parent_id, quantities, feature
 FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[], $6::bigint[], $7::bigint[], $8::text[],
     $9::integer[], $10::bigint[], $11::text[], $12::integer[], $13::uuid[], $14::bytea[], $15::float8[],
-    $16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[])
+    $16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[], $21::text[])
     AS d(ledger_bucket, identity, organization_id, series_id, occurred, credits, quantity, unit,
          kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received, attribution_id, run, run_id, parent_id,
-         quantities)
+         quantities, feature)
 
 -- name: select_releasable
 -- Kinds of held usage that the sweep checks before it reads rows. Kinds that failed recently are not retried yet.
@@ -33,7 +33,7 @@ WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' ORDER
 -- Skips rows that another aggregator is releasing, and rows beyond the limit of sums, which only an operator retries.
 SELECT ledger_bucket, identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, quantity,
     unit, kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value,
-    extract(epoch FROM received_at)::float8 AS received, attribution_id, run, run_id, parent_id, quantities
+    extract(epoch FROM received_at)::float8 AS received, attribution_id, run, run_id, parent_id, quantities, feature
 FROM usage_held
 WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' AND kafka_partition = ANY($3::integer[])
     AND (kafka_partition, kafka_offset) > ($4, $5)
@@ -64,11 +64,11 @@ SELECT series_id, kafka_partition, kafka_offset FROM portion ORDER BY 1 DESC, 2 
 
 -- name: count_held_ledger
 -- Marks held ledger rows of one ledger partition as counted.
--- A correction gets the attribution and the run of its original only now.
+-- A correction gets the series, the attribution and the run of its original only now.
 UPDATE usage_ledger AS l SET held = false, credits = d.credits, rate_id = d.rate_id, attribution_id = d.attribution_id, run = d.run,
-    quantities = d.quantities
-FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::uuid[], $7::jsonb[])
-    AS d(identity, credits, rate_id, attribution_id, run, quantities)
+    quantities = d.quantities, series_id = d.series_id
+FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::uuid[], $7::jsonb[], $8::integer[])
+    AS d(identity, credits, rate_id, attribution_id, run, quantities, series_id)
 WHERE l.ledger_bucket = $1 AND l.identity = ANY($2::uuid[]) AND l.identity = d.identity
 
 -- name: delete_held_ledger

@@ -32,9 +32,11 @@ FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 SELECT d.partition, d.kafka_offset FROM unnest($2::integer[], $3::bigint[]) AS d(partition, kafka_offset)
 JOIN dead_letter_outbox o ON o.topic = $1 AND o.partition = d.partition AND o.kafka_offset = d.kafka_offset
 
--- name: select_rejected_corrections
--- The identities, of these, of corrections that are dead letters.
-SELECT DISTINCT identity FROM dead_letter_outbox WHERE topic = $1 AND identity = ANY($2::uuid[]) AND pointer = '/data/corrects'
+-- name: select_rejected_identities
+-- The identities, of these, of events that were rejected for what they correct, or for their rate.
+-- They may have been held before.
+SELECT DISTINCT identity FROM dead_letter_outbox
+WHERE topic = $1 AND identity = ANY($2::uuid[]) AND (pointer = '/data/corrects' OR pointer LIKE '/data/quantit%')
 
 -- name: select_aside
 -- The records, of these, that wait in quarantine.
@@ -140,6 +142,28 @@ SELECT t.organization_id, t.run, c.credits, c.events, c.first_at, c.last_at, c.f
     r.events AS live_events, r.first_at AS live_first_at, r.last_at AS live_last_at, r.agent_id AS live_agent_id,
     r.attribution_id AS live_attribution_id
 FROM touched t LEFT JOIN counted c USING (organization_id, run) LEFT JOIN usage_runs r USING (organization_id, run)
+
+-- name: make_run_names
+-- Creates the table of ids and parents of runs in the log, for one rebuild.
+CREATE TEMPORARY TABLE run_names (
+    organization_id integer NOT NULL, run uuid NOT NULL, run_id text NOT NULL, parent_id text NOT NULL, PRIMARY KEY (organization_id, run)
+)
+
+-- name: note_run_names
+-- Adds ids and parents of runs; the largest parent stays.
+INSERT INTO run_names AS t (organization_id, run, run_id, parent_id)
+SELECT organization_id, run, run_id, parent_id FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[])
+    AS d(organization_id, run, run_id, parent_id)
+ON CONFLICT (organization_id, run) DO UPDATE SET parent_id = greatest(t.parent_id COLLATE "C", excluded.parent_id COLLATE "C")
+
+-- name: forget_run_names
+-- Deletes the runs of an organization that is left out.
+DELETE FROM run_names WHERE organization_id = $1
+
+-- name: select_run_names
+-- Ids and largest parents of these runs.
+SELECT organization_id, run, run_id, parent_id FROM unnest($1::integer[], $2::uuid[]) AS d(organization_id, run)
+JOIN run_names USING (organization_id, run)
 
 -- name: add_attributed_month_rests
 -- Adds to the months of attributed usage alone, where they are not the sum of their days.

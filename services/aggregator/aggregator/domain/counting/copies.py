@@ -34,10 +34,9 @@ def content_of(use: UsageRecord, series_id: int, attribution_id: int | None) -> 
     )  # fmt: skip
 
 
-def differs_in_attribution(first: Content, copy: Content) -> bool:
-    """Whether both name an attribution, and differ in it alone."""
+def differs_in_names(first: Content, copy: Content) -> bool:
+    """Whether they differ in series or attribution alone. Both name an attribution, or neither does."""
     return (
-        first.attribution_id is not None
-        and copy.attribution_id is not None
-        and first != copy == first._replace(attribution_id=copy.attribution_id)
-    )
+        (first.attribution_id is None) == (copy.attribution_id is None)
+        and first != copy == first._replace(series_id=copy.series_id, attribution_id=copy.attribution_id)
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.counting.rates import HeadRates
+from aggregator.domain.limits.series_key import SeriesKey
 from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rollup import Organization
 
@@ -22,6 +23,8 @@ class Places:
         self.heads = heads
         self.organization = self.series = self.product = self._owner = np.zeros(0, np.int64)
         self.is_rated = self.has_agent = np.zeros(0, np.bool_)
+        self._folded: dict[int, SeriesKey] = {}
+        """By head whose series is beyond the limit, the series that stands for it."""
         self._attribution = np.full(1, UNKNOWN, np.int64)
         """By number of the attribution, its row of usage_attributions. The last one is for NO_ATTRIBUTION."""
         self.products: list[str] = []
@@ -36,10 +39,10 @@ class Places:
 
     def learn(
         self, head: NDArray[np.int32], organizations: Mapping[str, Organization],
-        series_ids: Mapping[tuple[str, ...], int], catalog: Hashable,
+        series_ids: Mapping[tuple[str, ...], int], folded_series: Mapping[tuple[str, ...], SeriesKey], catalog: Hashable,
     ) -> None:  # fmt: skip
-        """Find the series of these heads, which the mappings contain. `catalog` is the state of the mappings: a time
-        zone may change only with it."""
+        """Find the series of these heads, which `organizations` and `series_ids` contain; those in `folded_series` are
+        recorded as another one. `catalog` is the state of the mappings: a time zone may change only with it."""
         self._grow()
         missing = np.unique(head[self.series[head] == UNKNOWN]).tolist()
         for number in missing:
@@ -48,7 +51,10 @@ class Places:
             self.organization[number] = organizations[key[0]].organization_id
             self.product[number] = _number(key[1], self.products)
             self.is_rated[number] = self.heads.units[number] is not None
-            self.has_agent[number] = self.heads.agents[number] is not None
+            if key in folded_series:
+                self._folded[number] = folded_series[key]
+            agent = self.heads.agents[number]
+            self.has_agent[number] = agent is not None and self.agent_of(number) == agent.id
             owner = self._owner_numbers.setdefault(key[0], len(self._owner_numbers))
             if owner == len(self._owners):
                 self._owners.append(key[0])
@@ -73,6 +79,10 @@ class Places:
     def attribution_of(self, attribution: NDArray[np.int32]) -> Array:
         """The row of each attribution, UNKNOWN for NO_ATTRIBUTION."""
         return self._attribution[attribution]
+
+    def agent_of(self, head: int) -> str:
+        """The agent of the series under which usage of this head is recorded."""
+        return self._folded[head].agent_id if head in self._folded else self.heads.series[head][4]
 
     def unknown_of(self, head: NDArray[np.int32]) -> NDArray[np.int32]:
         """Those of these heads whose series is not known yet."""

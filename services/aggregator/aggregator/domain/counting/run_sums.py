@@ -40,7 +40,7 @@ def fold_run_columns(columns: UsageColumns, rows: NDArray[np.intp], credits: Arr
         np.add.reduceat(credits[order], starts).tolist(), np.diff(starts, append=len(rows)).tolist(), strict=True,
     )  # fmt: skip
     for group, (number, identity, at, who, first_us, last_us, amount, events) in enumerate(sums):
-        first = first_us, places.heads.series[at][_AGENT], who
+        first = first_us, places.agent_of(at), who
         run_id, parent_id = ids[starts[group]][0].decode(), parents.get(group, b"").decode()
         add_run(into, (number, identity), RunSum(amount, events, first, last_us, run_id, parent_id))
 
@@ -48,6 +48,6 @@ def fold_run_columns(columns: UsageColumns, rows: NDArray[np.intp], credits: Arr
 def _ranks(head: NDArray[np.int32], places: Places) -> Array:
     """By row, the place of its agent in the order of ids."""
     heads, inverse = np.unique(head, return_inverse=True)
-    agents = [places.heads.series[number][_AGENT] for number in heads.tolist()]
+    agents = [places.agent_of(number) for number in heads.tolist()]
     ranks = {agent: rank for rank, agent in enumerate(sorted(set(agents)))}
     return np.array([ranks[agent] for agent in agents], np.int64)[inverse]

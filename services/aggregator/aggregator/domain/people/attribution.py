@@ -30,7 +30,7 @@ class Attribution(NamedTuple):
         """BLAKE2b-128 of the parts: the key of the row inside its organization."""
         return blake2b(_encode(self[1:]), digest_size=16).digest()
 
-    def fold_labels(self) -> "Attribution":
+    def fold_part(self) -> "Attribution":
         """Stands for all labels of the actor and group. Without labels, the attribution itself."""
         return self if self.labels == NO_LABELS else self._replace(labels=OTHER_LABELS)
 
@@ -40,7 +40,7 @@ class Attribution(NamedTuple):
 
     def counts_as(self, parts: Sequence[str]) -> bool:
         """Whether usage of this attribution may be recorded under `parts`, the parts of an attribution in Postgres."""
-        return tuple(parts) in (self[1:], self.fold_labels()[1:], self.fold_all()[1:])
+        return tuple(parts) in (self[1:], self.fold_part()[1:], self.fold_all()[1:])
 
 
 class Run(NamedTuple):

@@ -100,12 +100,13 @@ GROUP BY o.organization_id, p.organization_id, p.contract_id, p.credit_period_id
 
 -- name: select_drivers
 -- Select the three features with the most usage above 0 from $2 to before $3, with their display names on $4.
--- The organization's own name has precedence.
+-- The organization's own name has precedence. chr(127) stands for features beyond the limit of new ones.
 SELECT used.product, used.credits, coalesce((
         SELECT f.display_name FROM features f
         WHERE f.organization_id IN (0, $1) AND (f.product, f.feature_kind, f.feature) = (used.product, used.feature_kind, used.feature)
             AND f.effective_from <= $4 AND f.display_name IS NOT NULL
-        ORDER BY f.organization_id DESC, f.effective_from DESC LIMIT 1), used.feature) AS name
+        ORDER BY f.organization_id DESC, f.effective_from DESC LIMIT 1),
+        CASE used.feature WHEN chr(127) THEN 'Other' ELSE used.feature END) AS name
 FROM (
     SELECT s.product, s.feature_kind, s.feature, sum(u.credits)::bigint AS credits
     FROM (SELECT date_trunc('month', $2::date + interval '1 month - 1 day')::date AS starts_on, date_trunc('month', $3::date)::date AS ends_on) AS whole

@@ -14,7 +14,7 @@ from flexcredits_schemas.credits import scaled_text
 from query_api.calendar import Days, month_of
 from query_api.contracts.domain.periods import Contract, CreditPeriod, period_on, pricing_contract
 from query_api.contracts.domain.prices import NO_PRICES, Prices, prices_of
-from query_api.exports.domain.cells import guard, guard_id, id_cell, text_cell
+from query_api.exports.domain.cells import guard, id_cell, text_cell
 from query_api.exports.domain.labels import ONE_DAY, Label
 
 FOCUS_COLUMNS = (
@@ -58,12 +58,12 @@ class FocusLabel(NamedTuple):
     service: str
     sku: str
     meter: str | None
-    resource: str
+    resource: str | None
     resource_name: str | None
     resource_type: str | None
     agent: str | None
     category: str | None
-    feature: str
+    feature: str | None
     kind: str
     product: str
     row_kind: str | None
@@ -90,30 +90,35 @@ def focus_labels(labels: Iterable[Label]) -> list[FocusLabel]:
 
 
 def focus_label(label: Label) -> FocusLabel:
-    resource: str = label.feature
-    name: str | None
-    resource, name, resource_type = label.feature, label.feature_name, RESOURCE_TYPES[label.kind]
-    if label.agent_id is not None:
-        resource, name, resource_type = label.agent_id, label.agent_name, "Agent"
+    resource, name, resource_type = _resource_of(label)
     return FocusLabel(
         label.series_id,
         label.first,
         label.last,
         f"{SERVICES[label.product]}: {label.feature_name}",
         SERVICES[label.product],
-        f"{label.product}/{label.kind}/{label.feature}",
+        f"{label.product}/{label.kind}/{label.feature or ''}",
         guard(label.feature_name),
-        guard_id(resource),
+        id_cell(resource),
         None if name == resource else text_cell(name),  # no name if it only repeats the id
         resource_type,
         id_cell(label.agent_id),
         text_cell(label.category),
-        guard_id(label.feature),
+        id_cell(label.feature),
         label.kind,
         label.product,
         label.agent_status,
         id_cell(label.surface),
     )
+
+
+def _resource_of(label: Label) -> tuple[str | None, str | None, str | None]:
+    """Id, name and type. FOCUS allows a name only with an id, which features beyond the limit do not have."""
+    if label.agent_id is not None:
+        return label.agent_id, label.agent_name, "Agent"
+    if label.feature is None:
+        return None, None, None
+    return label.feature, label.feature_name, RESOURCE_TYPES[label.kind]
 
 
 def focus_days(

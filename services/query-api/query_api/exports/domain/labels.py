@@ -5,8 +5,8 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from query_api.calendar import Days, month_of
-from query_api.exports.domain.cells import guard, guard_id, id_cell, text_cell
-from query_api.usage.domain.catalog import Agent, Feature, Features, agent_as_now
+from query_api.exports.domain.cells import guard, id_cell, text_cell
+from query_api.usage.domain.catalog import Agent, Feature, Features, agent_as_now, id_of
 
 ONE_DAY = timedelta(days=1)
 
@@ -29,7 +29,7 @@ class Label(NamedTuple):
     kind: str
     category: str | None
     category_now: str | None
-    feature: str
+    feature: str | None
     feature_name: str
     agent_id: str | None
     agent_name: str | None
@@ -61,12 +61,12 @@ def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> 
                     feature.feature_kind,
                     features.category(feature, first),
                     features.category(feature, catalog.today),
-                    feature.feature,
+                    id_of(feature.feature) or None,
                     features.name(feature),
-                    agent_id or None,
+                    id_of(agent_id) or None,
                     name,
                     status,
-                    surface or None,
+                    id_of(surface) or None,
                 )
             )
     return labels
@@ -77,7 +77,7 @@ def label_cells(label: Label) -> Label:
     return label._replace(
         category=text_cell(label.category),
         category_now=text_cell(label.category_now),
-        feature=guard_id(label.feature),
+        feature=id_cell(label.feature),
         feature_name=guard(label.feature_name),
         agent_id=id_cell(label.agent_id),
         agent_name=text_cell(label.agent_name),

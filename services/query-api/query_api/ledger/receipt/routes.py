@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from flexcredits_schemas.identity import bucket_of, hash_bucket, identity_of
+from flexcredits_schemas.identity import OTHER, bucket_of, hash_bucket, identity_of
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -29,6 +29,7 @@ from query_api.ledger.receipt.schemas import (
     RejectedRecord,
 )
 from query_api.runs.queries import select_run
+from query_api.usage.domain.catalog import id_of
 
 router = APIRouter(prefix="/api/v1")
 
@@ -84,9 +85,10 @@ async def get_receipt(
         waits_for=waits_for_now(entry, knows_organization=zone is not None),
         product=dimensions.product,
         feature_kind=dimensions.feature_kind,
-        feature=dimensions.feature,
-        agent=dimensions.agent or None,
-        surface=dimensions.surface or None,
+        feature=id_of(dimensions.feature) or None,
+        agent=id_of(dimensions.agent) or None,
+        surface=id_of(dimensions.surface) or None,
+        is_beyond_limit=OTHER in dimensions,
         actor=who.actor,
         group=who.group,
         labels=who.labels,

@@ -114,6 +114,11 @@ class Receipt(ResponseBody):
     feature: str | None = None
     agent: str | None = Field(None, description="The agent's id.")
     surface: str | None = None
+    is_beyond_limit: bool = Field(
+        False,
+        description="Its feature, agent or surface is beyond the organization's limit of new ones in a month: it counts in the "
+        "row Other, and what was not kept is null here.",
+    )
     actor: ActorRef | None = Field(
         None, description="Who used it. null: the event names no actor, or the organization shows only groups."
     )

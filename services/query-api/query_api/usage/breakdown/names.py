@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from fastapi import Request
 from flexcredits_schemas.events import FeatureKind, Product
+from flexcredits_schemas.identity import OTHER
 
 from query_api.db.session import ReadSession
 from query_api.usage.breakdown.domain.tree import WITH_AGENTS, WITH_CATEGORIES, LeafUsage, ViewTree
@@ -98,9 +99,10 @@ class ProductNames:
         if self.used_surfaces is not None:
             return self.used_surfaces
         used = await select_used_surfaces(session, self.product, self.kinds)
+        shown = [surface for surface in used if surface != OTHER]
         if len(used) == len({one.surface for one in self.series.by_id.values()}):
-            self.used_surfaces = used
-        return used
+            self.used_surfaces = shown
+        return shown
 
     def view(self, key: TreeKey, today: date, agents: Mapping[str, Agent]) -> NamedView:
         """The tree of a view with these agents, and names and categories of `today`."""

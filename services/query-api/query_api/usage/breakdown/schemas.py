@@ -48,7 +48,12 @@ class BreakdownRow:
     Includes rows that were used in the previous range only, with zero credits and events.
     """
 
-    kind: RowKind
+    kind: Annotated[
+        RowKind,
+        Field(
+            description="other: features, agents or surfaces beyond the organization's limit of new ones in a month."
+        ),
+    ]
     id: Annotated[str, Field(description="Unique among sibling rows of the same kind.")]
     name: str
     credits: CreditsText

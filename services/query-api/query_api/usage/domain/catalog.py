@@ -7,14 +7,15 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from flexcredits_schemas.events import AgentKind, AgentState, FeatureKind
+from flexcredits_schemas.identity import OTHER, OTHER_NAME
 
 from query_api.calendar import Days, split_at
 
 View = Literal["models", "tools", "other_features", "agents", "features", "namespaces"]
 RowKind = Literal[
-    "model", "tool", "feature", "category", "namespace", "agent", "deleted", "unsaved", "system", "surface"
+    "model", "tool", "feature", "category", "namespace", "agent", "deleted", "unsaved", "system", "surface", "other"
 ]
-AgentStatus = Literal["agent", "deleted", "unsaved", "system"]
+AgentStatus = Literal["agent", "deleted", "unsaved", "system", "other"]
 
 FEATURE_KINDS: Mapping[tuple[str, str], tuple[FeatureKind, ...]] = {
     ("assistant", "models"): ("model",),
@@ -35,6 +36,13 @@ Categories = Literal["then", "now"]
 
 RowStep = tuple[RowKind, str, str]
 """Kind, id and name of a row on the path to a leaf."""
+OTHERS: RowStep = ("other", "other", OTHER_NAME)
+"""Features, agents or surfaces beyond the aggregator's limit of new ones in a month."""
+
+
+def id_of(name: str) -> str:
+    """A feature, agent or surface as answers and files show it: "" for those beyond the limit."""
+    return "" if name == OTHER else name
 
 
 class Feature(NamedTuple):
@@ -78,7 +86,7 @@ class Features:
 
     def name(self, feature: Feature) -> str:
         """Today's display name, else the feature's id."""
-        return self._names.get(feature, feature.feature)
+        return OTHER_NAME if feature.feature == OTHER else self._names.get(feature, feature.feature)
 
     def category(self, feature: Feature, day: date) -> str | None:
         """The category of usage on `day`: that of the latest entry on or before the day."""
@@ -146,6 +154,8 @@ def agent_status(
 
 def agent_as_now(agent_id: str, agents: Mapping[str, Agent]) -> Agent:
     """The agent as it is now. Usage without an agent id belongs to an unsaved agent."""
+    if agent_id == OTHER:
+        return Agent("other", OTHER_NAME)
     return agents.get(agent_id, Agent("agent", agent_id) if agent_id else Agent("unsaved", ""))
 
 
@@ -156,4 +166,4 @@ def agent_steps(agent_id: str, agents: Mapping[str, Agent]) -> list[RowStep]:
         return [("unsaved", "unsaved", AGGREGATES["unsaved"])]
     if agent.status == "deleted":
         return [("deleted", "deleted", AGGREGATES["deleted"]), ("agent", agent_id, agent.name)]
-    return [(agent.status, agent_id, agent.name)]
+    return [OTHERS if agent.status == "other" else (agent.status, agent_id, agent.name)]

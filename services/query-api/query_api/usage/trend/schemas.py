@@ -62,7 +62,8 @@ class TrendSeries:
         GroupKind,
         Field(
             description="With `group_by=category`, each feature without a category is a line. no_agent: usage without an "
-            "agent, of products other than agents. other: the sum of all groups beyond `top`."
+            "agent, of products other than agents. other: the sum of all groups beyond `top`, and of "
+            "features, agents or surfaces beyond the organization's limit of new ones in a month."
         ),
     ]
     product: Annotated[Product | None, Field(description="null if the line may contain usage of several products.")]

@@ -21,12 +21,13 @@ export interface Order {
 }
 
 /** Rows that are not current agents; they are shown below all others, in this order. */
-const PINNED: Row["kind"][] = ["system", "unsaved", "deleted"]
+const PINNED: Row["kind"][] = ["system", "unsaved", "deleted", "other"]
 
 export const EXPLAINED: Partial<Record<Row["kind"], string>> = {
   system: "Built-in workflow",
   unsaved: "Usage by drafts never saved as an agent. It moves to the agent once you save it.",
   deleted: "Usage by agents that have since been deleted",
+  other: "Names beyond the limit of new ones in a month. Their usage counts, but not by name.",
 }
 
 export function isPinned(row: Row): boolean {

@@ -6,10 +6,12 @@ from datetime import date
 from typing import NamedTuple
 
 import numpy as np
+from flexcredits_schemas.identity import OTHER
 
 from query_api.usage.domain.catalog import (
     NO_AGENT,
     NO_SURFACE,
+    OTHERS,
     Agent,
     Feature,
     Features,
@@ -78,6 +80,8 @@ class ViewTree:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = self._add_line(*key)
+        if self._view != "agents" and feature.feature == OTHER:
+            return line
         leaf = self._leaves.get((line, agent_id))
         if leaf is None:
             leaf = self._leaves[line, agent_id] = self._add_agent(line, agent_id)
@@ -158,9 +162,12 @@ class ViewTree:
         return line
 
     def _add_line(self, surface: str, category: str | None, feature: Feature) -> int:
-        line = self._add(0, ("surface", surface, surface or NO_SURFACE)) if self._by_surface else 0
+        line = 0
+        if self._by_surface:
+            line = self._add(0, OTHERS if surface == OTHER else ("surface", surface, surface or NO_SURFACE))
         if category is not None:
             line = self._add(line, ("category", category, category))
         if self._view != "agents":
-            line = self._add(line, (feature.feature_kind, feature.feature, self._features.name(feature)))
+            step: RowStep = (feature.feature_kind, feature.feature, self._features.name(feature))
+            line = self._add(line, OTHERS if feature.feature == OTHER else step)
         return line

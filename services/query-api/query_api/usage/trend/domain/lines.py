@@ -5,8 +5,9 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from flexcredits_schemas.events import Product
+from flexcredits_schemas.identity import OTHER
 
-from query_api.usage.domain.catalog import NO_AGENT, NO_SURFACE, Agent, Features, RowKind, agent_steps
+from query_api.usage.domain.catalog import NO_AGENT, NO_SURFACE, OTHERS, Agent, Features, RowKind, agent_steps
 from query_api.usage.domain.series import Series
 
 GroupBy = Literal["product", "category", "feature", "agent", "surface"]
@@ -27,7 +28,8 @@ PRODUCT_GROUPS: Mapping[Product, Group] = {
     "agents": Group("product", "agents", "Agents", "agents"),
     "api": Group("product", "api", "API", "api"),
 }
-OTHER = Group("other", "other", "Other")
+OTHER_GROUPS = Group(*OTHERS)
+"""Groups beyond `top`, and features, agents or surfaces beyond the aggregator's limit."""
 
 
 class Cell(NamedTuple):
@@ -66,12 +68,16 @@ def group_of(
     if group_by == "product":
         return PRODUCT_GROUPS[product]
     if group_by == "surface":
+        if series.surface == OTHER:
+            return OTHER_GROUPS
         return Group("surface", f"surface/{series.surface}", series.surface or NO_SURFACE)
     if group_by == "agent":
         if not series.agent_id and product != "agents":
             return Group("no_agent", "no_agent", NO_AGENT)
         kind, agent_id, name = agent_steps(series.agent_id, agents)[0]
         return Group(kind, kind if agent_id == kind else f"{kind}/{agent_id}", name)
+    if feature == OTHER:
+        return OTHER_GROUPS
     names = features[product]
     if group_by == "category" and (category := names.category(series.feature, day)) is not None:
         return Group("category", f"category/{category}", category)
@@ -95,13 +101,16 @@ def draw_lines(cells: Iterable[Cell], buckets: int, top: int, always: Iterable[G
 
 def top_lines(lines: Iterable[TrendLine], buckets: int, top: int) -> list[TrendLine]:
     """The `top` lines with most credits, highest first; the last line is the sum of the others."""
-    ordered = sorted(lines, key=lambda line: (-sum(line.credits), line.group.name, line.group.key))
-    rest = ordered[top:]
+    ordered = sorted(
+        lines, key=lambda line: (line.group == OTHER_GROUPS, -sum(line.credits), line.group.name, line.group.key)
+    )
+    named = sum(line.group != OTHER_GROUPS for line in ordered[:top])
+    rest = ordered[named:]
     if rest:
-        other = TrendLine(OTHER, [0] * buckets, [0] * buckets)
+        other = TrendLine(OTHER_GROUPS, [0] * buckets, [0] * buckets)
         for line in rest:
             for bucket in range(buckets):
                 other.credits[bucket] += line.credits[bucket]
                 other.events[bucket] += line.events[bucket]
-        ordered[top:] = [other]
+        ordered[named:] = [other]
     return ordered

@@ -16,9 +16,12 @@ from runtime.postgres.pool import Connection
 from aggregator.db.statements import SQL
 from aggregator.rebuild.compare import TableDifference
 from aggregator.rebuild.result import Recount
+from aggregator.rebuild.runs.names import RunNameTable
 from aggregator.rebuild.scope import Days, Snapshot, ledger_begins
 
 AT_ONCE = 5_000  # rows fetched at a time
+DIFFERENCES_MAX = 500_000
+"""Runs to replace that are kept in memory, some 600 bytes each."""
 
 
 class RunRow(NamedTuple):
@@ -53,31 +56,37 @@ class RunDifferences(NamedTuple):
         return self._replace(runs=[run for run in self.runs if run.organization_id == organization_id])
 
 
-async def compare_runs(snapshot: Snapshot, days: Days, recount: Recount) -> RunDifferences:
-    """The differences at the snapshot. Records a contradiction for a run whose row is lost, and whose id no record of the
-    days has."""
+async def compare_runs(snapshot: Snapshot, days: Days, recount: Recount, names: RunNameTable) -> RunDifferences:
+    """The differences at the snapshot, up to DIFFERENCES_MAX: another rebuild finds the rest. Records a contradiction for a run
+    whose row is lost, and whose id no record of the days has."""
     spans = days.spans()
     inside = {organization_id: (begins, ends) for organization_id, begins, ends in spans}
     complete_from = ledger_begins()
     found: list[RunDifference] = []
-    rows = left = 0
+    rows = left = differing = 0
     sums = [[0, 0], [0, 0]]
     async with snapshot.read() as connection:
-        async for row in connection.cursor(SQL["select_touched_runs"], *_columns(spans), prefetch=AT_ONCE):
-            live = _live(row)
-            begins = [at for at in (row["first_at"], row["live_first_at"]) if at is not None]
-            if not begins or min(begins) < complete_from:  # of a run without both, only corrections are left
-                left += 1
-                continue
-            rebuilt = _rebuilt(row, live, inside[row["organization_id"]], recount)
-            for place, run in enumerate((live, rebuilt)):
-                if run is not None:
-                    sums[place][0] += run.credits
-                    sums[place][1] += run.events
-            rows += rebuilt is not None
-            if live != rebuilt:
-                found.append(RunDifference(row["organization_id"], row["run"], rebuilt))
-    table = TableDifference("usage_runs", rows, len(found), (sums[0][0], sums[0][1]), (sums[1][0], sums[1][1]))
+        cursor = await connection.cursor(SQL["select_touched_runs"], *_columns(spans))
+        while portion := await cursor.fetch(AT_ONCE):
+            named = await names.find((row["organization_id"], row["run"].bytes) for row in portion)
+            for row in portion:
+                live = _live(row)
+                begins = [at for at in (row["first_at"], row["live_first_at"]) if at is not None]
+                if not begins or min(begins) < complete_from:  # of a run without both, only corrections are left
+                    left += 1
+                    continue
+                name = named.get((row["organization_id"], row["run"].bytes), ("", ""))
+                rebuilt = _rebuilt(row, live, inside[row["organization_id"]], name, recount)
+                for place, run in enumerate((live, rebuilt)):
+                    if run is not None:
+                        sums[place][0] += run.credits
+                        sums[place][1] += run.events
+                rows += rebuilt is not None
+                if live != rebuilt:
+                    differing += 1
+                    if differing <= DIFFERENCES_MAX:
+                        found.append(RunDifference(row["organization_id"], row["run"], rebuilt))
+    table = TableDifference("usage_runs", rows, differing, (sums[0][0], sums[0][1]), (sums[1][0], sums[1][1]))
     return RunDifferences(found, table, left)
 
 
@@ -92,11 +101,11 @@ def _live(row: asyncpg.Record) -> RunRow | None:
 
 
 def _rebuilt(
-    row: asyncpg.Record, live: RunRow | None, inside: tuple[datetime, datetime], recount: Recount
+    row: asyncpg.Record, live: RunRow | None, inside: tuple[datetime, datetime], name: tuple[str, str], recount: Recount
 ) -> RunRow | None:
     if row["credits"] is None:
         return None
-    run_id, parent_id = recount.runs.get((row["organization_id"], row["run"].bytes), ("", ""))
+    run_id, parent_id = name
     if live is not None and run_identity_of(live.run_id) == row["run"].bytes:
         run_id = live.run_id
     if not run_id:

@@ -1,0 +1,1 @@
+"""Runs are recounted as a whole."""
