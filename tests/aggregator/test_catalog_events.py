@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog.events import apply_catalog_events
+from aggregator.catalog.events import RATES_PER_MONTH, apply_catalog_events
 from aggregator.catalog.zone_rules import record_zone_rules
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress
@@ -313,6 +313,34 @@ async def test_a_unit_is_not_part_of_itself(pool: Pool, rates: list[dict[str, st
         * is_refused
     )
     assert await pool.fetchval("SELECT count(*) FROM rates") == len(rates) - is_refused
+
+
+async def test_a_rate_that_is_sent_again_after_an_opposite_one_changes_nothing(pool: Pool) -> None:
+    await load_progress(pool, CATALOG, [0])
+    first = rate(unit="a", part_of="b")
+    events = [first, rate(unit="a"), rate(unit="b", part_of="a"), first]
+    await apply_catalog_events(pool, CATALOG, records(events))
+    assert await pool.fetchval("SELECT count(*) FROM dead_letter_outbox") == 0
+    assert [row["unit"] for row in await pool.fetch("SELECT unit FROM rates ORDER BY rate_id")] == ["a", "a", "b"]
+
+
+async def test_an_organization_sends_a_limited_number_of_rates_in_a_month(pool: Pool) -> None:
+    """It refuses its own further rates only, and neither copies nor those of the deployment."""
+    await load_progress(pool, CATALOG, [0])
+    own = [rate(subject="org_acme", unit=unit) for unit in "abcd"]
+    others = [rate(subject="org_globex"), *(rate(unit=unit) for unit in "abcd")]
+    await apply_catalog_events(pool, CATALOG, records([*own[:2]]))
+    await pool.execute(
+        "INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, received_at, catalog_offset, source,"
+        " event_id) SELECT r.organization_id, r.product, r.feature_kind, r.feature, r.unit, 1, 1, r.received_at, -n, 'more', n::text"
+        " FROM rates r, generate_series(1, $1) AS n WHERE unit = 'a'",
+        RATES_PER_MONTH - 2,
+    )
+    await apply_catalog_events(pool, CATALOG, records([*own[2:], own[0], *others], first=2))
+    letters = await pool.fetch("SELECT reason, pointer FROM dead_letter_outbox")
+    reason = "the organization has sent 10,000 rates in this month: send a rate only when a price changes"
+    assert [(row["reason"], row["pointer"]) for row in letters] == [(reason, "/data")] * 2
+    assert await pool.fetchval("SELECT count(*) FROM rates") == RATES_PER_MONTH + len(others)
 
 
 async def test_a_rate_says_which_unit_includes_its_unit(pool: Pool) -> None:

@@ -106,7 +106,7 @@ def test_images_say_what_they_are() -> None:
 # During an upgrade, services of the previous version run on the migrated tables.
 TAKES_AWAY = re.compile(
     r"\b(DROP\s+(TABLE|COLUMN|VIEW|FUNCTION|SCHEMA|TYPE|DOMAIN|SEQUENCE|ROLE)"
-    r"|RENAME\b|ALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE|SET\s+NOT\s+NULL|REVOKE\s+(?!EXECUTE\s+ON\s+FUNCTION))",
+    r"|DROP\s+CONSTRAINT\s+(?!\w+_fkey\b)|RENAME\b|ALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE|SET\s+NOT\s+NULL|REVOKE\s+(?!EXECUTE\s+ON\s+FUNCTION))",
     re.IGNORECASE,
 )
 NEEDS_A_VALUE = re.compile(r"ADD\s+COLUMN\s+\w+[^,;]*\bNOT\s+NULL\b(?![^,;]*\bDEFAULT\b)", re.IGNORECASE)
@@ -141,6 +141,7 @@ def test_migrations_only_add_unless_they_say_how_to_upgrade() -> None:
     [
         "DROP TABLE a;",
         "ALTER TABLE a DROP COLUMN b;",
+        "ALTER TABLE a DROP CONSTRAINT a_b_key;",  # ON CONFLICT of the previous version needs it
         "ALTER TABLE a RENAME TO b;",
         "ALTER TABLE a ALTER COLUMN b TYPE bigint;",
         "ALTER TABLE a ADD COLUMN b text NOT NULL;",
@@ -162,6 +163,7 @@ def test_what_takes_away_is_found(source: str) -> None:
         "ALTER TABLE a ADD COLUMN b text NOT NULL DEFAULT '', ADD COLUMN c integer;",
         "CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP TABLE x; END $$;",
         "REVOKE EXECUTE ON FUNCTION f FROM PUBLIC;",
+        "ALTER TABLE a DROP CONSTRAINT a_b_fkey;",
     ],
 )
 def test_what_adds_is_not(source: str) -> None:

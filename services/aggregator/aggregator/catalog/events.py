@@ -40,6 +40,8 @@ from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 
 log = structlog.get_logger()
 ALL_ORGANIZATIONS = 0
+RATES_PER_MONTH = 10_000
+"""Of an organization. Every aggregator has all rates in memory, some 500 bytes each, and computes what they change."""
 
 
 async def apply_catalog_events(
@@ -167,13 +169,27 @@ async def apply_catalog_event(connection: Connection, record: Record) -> int:
         case Rate(data=rate):
             price = (micro(rate.credits), micro(rate.per or Raw(b'"1"')), rate.effective_from)
             received = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-            await _check_whole(connection, organization_id, rate)
-            await connection.execute(
-                SQL["insert_rate"], organization_id, rate.product, rate.feature_kind, rate.feature, rate.unit,
-                rate.part_of, *price, received, record.offset, event.source, event.id,
-            )  # fmt: skip
+            if not await connection.fetchval(SQL["has_rate"], organization_id, event.source, event.id):
+                await _check_number(connection, organization_id, received)
+                await _check_whole(connection, organization_id, rate)
+                await connection.execute(
+                    SQL["insert_rate"], organization_id, rate.product, rate.feature_kind, rate.feature, rate.unit,
+                    rate.part_of, *price, received, record.offset, event.source, event.id,
+                )  # fmt: skip
     await connection.execute(SQL["insert_wakeup"], organization_id)
     return organization_id
+
+
+async def _check_number(connection: Connection, organization_id: int, received: datetime) -> None:
+    """Raises InvalidEvent if the organization has sent RATES_PER_MONTH rates in the month (UTC) of the receipt."""
+    month = received.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if organization_id != ALL_ORGANIZATIONS and await connection.fetchval(
+        SQL["has_rates"], organization_id, month, RATES_PER_MONTH
+    ):
+        raise InvalidEvent(
+            f"the organization has sent {RATES_PER_MONTH:,} rates in this month: send a rate only when a price changes",
+            "/data",
+        )
 
 
 async def _check_whole(connection: Connection, organization_id: int, rate: RateData) -> None:
