@@ -5,7 +5,7 @@ import random
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from aggregator.db.binary_copy import copy_rows
 from aggregator.db.catalog_cache import Catalog
+from aggregator.db.series import learn_series
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.columns.read import read as read_columns
 from aggregator.domain.counting.cells import group
@@ -278,7 +279,7 @@ async def test_series_get_their_own_numbers_whether_they_are_new_or_not(aggregat
     }
     for some in ({*sorted(keys)[::2]}, keys, keys):
         catalog = Catalog()
-        await catalog.learn(aggregator.pool, some)
+        await learn_series(aggregator.pool, catalog, some, date(2026, 11, 1))
         assert catalog.series_ids.keys() == some
         rows = await aggregator.pool.fetch(
             "SELECT *, organization FROM usage_series JOIN organizations USING (organization_id)"

@@ -85,6 +85,7 @@ async def test_receipt_of_counted_usage_says_where_it_is_counted(api: Api, db: T
     assert receipt == {
         "source": event["source"], "id": event["id"], "type": "usage", "state": "counted", "waits_for": None,
         "product": "agents", "feature_kind": "tool", "feature": "search", "agent": "agt_42", "surface": "slack",
+        "is_beyond_limit": False,
         "actor": None, "group": None, "labels": {}, "run": None,
         "occurred_at": rfc3339(at), "topic": TOPIC, "partition": 0, "offset": 1,
         "credits": "1.250000", "credits_after_corrections": "1.250000", "quantity": None, "unit": None, "rate": None,

@@ -70,7 +70,7 @@ async def test_tables_and_charts_add_up_and_name_them_other(api: Api, folded: Ag
 
 
 async def test_files_have_no_id_for_them(api: Api, folded: Aggregator) -> None:
-    for path in ("usage.csv", "people.csv", "focus.csv", "focus.csv?by=people"):
+    for path in ("usage.csv", "people.csv", "focus.csv", "focus.csv?split=people"):
         answer = await api.ask(f"/api/v1/export/{path}{'&' if '?' in path else '?'}range=all")
         assert answer.status_code == 200, (path, answer.text)
         assert OTHER not in answer.text
