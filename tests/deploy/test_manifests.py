@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
@@ -30,7 +32,7 @@ from support.clients.manifests import (
 from support.clients.pod_security import pods, violations
 
 HERE = Path(__file__).parent
-OVERLAYS = ["base", "overlays/dev", "overlays/prod"]
+OVERLAYS = ["base", "overlays/dev", "overlays/prod", "overlays/prod-pooler"]
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
 ASYNCPG = {"PGPASSWORD"}
 """Variables that asyncpg reads itself, so that DSNs contain no password."""
@@ -74,7 +76,29 @@ def test_a_misspelt_field_is_not_valid() -> None:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_every_component_is_in_an_overlay(component: str) -> None:
-    assert f"../../components/{component}" in read_yaml(K8S / "overlays/prod/kustomization.yaml")["components"]
+    overlays = [
+        read_yaml(K8S / f"overlays/{name}/kustomization.yaml")["components"] for name in ("prod", "prod-pooler")
+    ]
+    assert f"../../components/{component}" in chain(*overlays)
+
+
+def test_services_use_the_pooler_and_what_holds_locks_of_its_session_uses_postgres() -> None:
+    manifests = render("overlays/prod-pooler")
+    hosts = {
+        name: urlsplit(environment_of(container, manifests)["POSTGRES_DSN"]).hostname
+        for name, _, container in workloads(manifests)
+        if "POSTGRES_DSN" in environment_of(container, manifests)
+    }
+    pooler = "flexcredits-postgres-pooler"
+    assert hosts.pop("Job/migrations-0-1-0") == "flexcredits-postgres-rw"
+    assert set(hosts.values()) == {pooler}
+    assert len(hosts) == 4
+    assert find(manifests, "Pooler", pooler)["spec"]["pgbouncer"]["poolMode"] == "transaction"
+    [cluster] = [each for each in manifests if each["kind"] == "Cluster"]
+    assert cluster["spec"]["certificates"]["serverAltDNSNames"] == [pooler], "verify-full"
+    [query] = [container for name, _, container in workloads(manifests) if name == "Deployment/query-api"]
+    replica = urlsplit(environment_of(query, manifests)["POSTGRES_READ_DSN"])
+    assert (replica.username, replica.hostname) == ("flexcredits_api", "flexcredits-postgres-ro")
 
 
 def test_every_pod_passes_restricted_pod_security(manifests: list[Manifest]) -> None:

@@ -24,6 +24,7 @@ from query_api.auth.cookies import Cookies
 from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
+from query_api.db.replica import Lag, Replica
 from query_api.db.session import measure_statements
 from query_api.db.statements import SQL
 from query_api.health import Health
@@ -34,16 +35,18 @@ from query_api.web.files import BuiltFile, read_dashboard
 
 log = structlog.get_logger()
 
-POOL_SIZE, LONG_POOL_SIZE, EXPORT_POOL_SIZE = (
-    8,
-    3,
-    3,
-)  # per organization: at most three quarters, at least one
 STATEMENT_TIMEOUT_S, LONG_STATEMENT_TIMEOUT_S = 15, 20
 """Reads take about 1 % of it. The limit ends statements that hang, and leaves room for a machine under ten times its load."""
+EXPORT_STATEMENT_TIMEOUT_S = 120  # a statement copies one month, as fast as the client reads it
+POOLS = {
+    "query-api": (8, STATEMENT_TIMEOUT_S),
+    "query-api-long": (3, LONG_STATEMENT_TIMEOUT_S),
+    "query-api-export": (3, EXPORT_STATEMENT_TIMEOUT_S),
+}
+"""Number of connections, of which an organization gets at most three quarters and at least one, and the timeout of a
+statement."""
 GC_CONTAINERS = 20_000
 """A large response has thousands of containers and no cycles: at the default of 700, one is searched several times."""
-EXPORT_STATEMENT_TIMEOUT_S = 120  # a statement copies one month, as fast as the client reads it
 
 
 async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | None = None) -> None:
@@ -55,7 +58,7 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         traced = trace_statements(tracing, SQL)
 
-        async def open_one(application: str, size: int, timeout_s: float) -> Pool:
+        async def open_one(application: str, size: int, timeout_s: float, dsn: str = dsn) -> Pool:
             opening = open_pool(
                 dsn,
                 application=application,
@@ -67,10 +70,18 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
             return await stack.enter_async_context(opening)
 
         verifier = Verifier(keys, settings.token_issuer, settings.token_audience)
+        pools = {name: await open_one(name, *limits) for name, limits in POOLS.items()}
+        replica = None
+        if settings.postgres_read_dsn:
+            read_dsn = settings.postgres_read_dsn.get_secret_value()
+            beside = {pools[name]: await open_one(name, *limits, read_dsn) for name, limits in POOLS.items()}
+            watching = [await open_one("query-api-replica", 1, STATEMENT_TIMEOUT_S, at) for at in (dsn, read_dsn)]
+            replica = Replica(beside, (watching[0], watching[1]), Lag(settings.read_lag_max_s))
         state = AppState(
-            pool=await open_one("query-api", POOL_SIZE, STATEMENT_TIMEOUT_S),
-            long_pool=await open_one("query-api-long", LONG_POOL_SIZE, LONG_STATEMENT_TIMEOUT_S),
-            export_pool=await open_one("query-api-export", EXPORT_POOL_SIZE, EXPORT_STATEMENT_TIMEOUT_S),
+            pool=pools["query-api"],
+            long_pool=pools["query-api-long"],
+            export_pool=pools["query-api-export"],
+            replica=replica,
             verifier=verifier,
             billing_moderator_enabled=settings.billing_moderator_enabled,
             topic=settings.usage_events_topic,
@@ -80,7 +91,7 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
             unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
         hub = LiveHub()
-        health = Health(await open_one("query-api-health", 1, STATEMENT_TIMEOUT_S), keys, state.zones)
+        health = Health(await open_one("query-api-health", 1, STATEMENT_TIMEOUT_S), keys, state.zones, replica)
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build, build_info=health.about)
         )
@@ -93,7 +104,9 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
         )
         gc.freeze()  # without it, a large response triggers full collections of all imported modules, 80 ms each
         gc.set_threshold(GC_CONTAINERS)
-        background = (keys.keep_fresh(), health.watch(), hub.close_after(stop))
+        background = [keys.keep_fresh(), health.watch(), hub.close_after(stop)]
+        if replica:
+            background.append(replica.watch())
         listener = bound or listen(settings.http_host, settings.http_port)
         probes.started = True
         await serve(server, listener, stop, *background)

@@ -8,6 +8,7 @@ from runtime.postgres.pool import Pool
 from runtime.postgres.time_zones import ZoneRules
 
 from query_api.auth.signing_keys import SigningKeys
+from query_api.db.replica import Replica
 from query_api.db.session import find_problem
 
 log = structlog.get_logger()
@@ -20,10 +21,11 @@ ANSWER_WITHIN_S = 10.0
 class Health:
     """Readiness checks. Signing keys count only until they were fetched once; later outages of the provider do no harm."""
 
-    def __init__(self, pool: Pool, keys: SigningKeys, zones: ZoneRules) -> None:
+    def __init__(self, pool: Pool, keys: SigningKeys, zones: ZoneRules, replica: Replica | None = None) -> None:
         self._pool = pool
         self._keys = keys
         self._zones = zones
+        self._replica = replica
         self._problem: str | None = "Postgres: not checked yet"
         self._asking_since: float | None = None
 
@@ -45,7 +47,8 @@ class Health:
             await self._zones.compare(self._pool)
 
     def about(self) -> dict[str, object]:
-        return {"time_zones": self._zones.about()}
+        replica = {"replica": self._replica.about()} if self._replica else {}
+        return {"time_zones": self._zones.about(), **replica}
 
     def checks(self) -> dict[str, str | None]:
         """Problems for the readiness probe; none if ready."""

@@ -48,3 +48,13 @@ POOLS = ("query-api", "query-api-long", "query-api-export")
 for _pool in POOLS:
     POOL_WAIT_SECONDS.labels(_pool)
     STATEMENT_SECONDS.labels(_pool)
+
+READS = Counter(
+    "flexcredits_query_api_reads_total", "Reads of usage, by server, if there is a read replica.", ["server"]
+)
+for _server in ("primary", "replica"):
+    READS.labels(_server)
+REPLICA_LAG_SECONDS = Gauge(
+    "flexcredits_query_api_replica_lag_seconds",
+    "For how long the read replica lacks something that the primary has, as last checked; 0 without one.",
+)

@@ -21,6 +21,11 @@ class Settings(ProcessSettings):
     flexcredits_env: str = "production"
     """Any other value allows addresses without TLS on the loopback interface."""
 
+    postgres_read_dsn: SecretStr | None = None
+    """A streaming replica for reads of usage. Settings, sessions and all writes use POSTGRES_DSN."""
+    read_lag_max_s: float = Field(default=10, gt=0)
+    """A replica that lacks something older is left: for people, what they see is then still "a moment ago"."""
+
     jwks_url: str
     """URL of the identity provider's signing keys (JWKS)."""
     token_issuer: str

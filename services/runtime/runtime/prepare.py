@@ -1,6 +1,6 @@
 """python -m runtime.prepare: creates the tables and topics that a deployment needs before its services start.
 
-`python -m runtime.prepare migrations FOLDER` runs as the owner of the database in POSTGRES_DSN.
+`python -m runtime.prepare migrations FOLDER` runs as the owner of the database in POSTGRES_DIRECT_DSN, or else POSTGRES_DSN.
 `python -m runtime.prepare topics FOLDER --replication N` uses the broker in KAFKA_BOOTSTRAP.
 Both only create missing objects, so they are safe to repeat at any time.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 from aiokafka.errors import KafkaError
-from pydantic import SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.kafka.clients import KafkaSettings, create_topics
@@ -28,11 +28,12 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
-    postgres_dsn: SecretStr
+    postgres_dsn: SecretStr = Field(validation_alias=AliasChoices("postgres_direct_dsn", "postgres_dsn"))
+    """POSTGRES_DIRECT_DSN is Postgres itself, if POSTGRES_DSN leads to a pooler."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command. Raises MigrationError, or the error of Postgres or Kafka; the orchestrator retries."""
+    """Run the command. Raises MigrationError, ThroughPooler, or the error of Postgres or Kafka; the orchestrator retries."""
     parser = argparse.ArgumentParser(prog="python -m runtime.prepare", description="Make the tables, or the topics.")
     commands = parser.add_subparsers(dest="command", required=True)
     migrations = commands.add_parser("migrations", help="apply the migrations that the database lacks")

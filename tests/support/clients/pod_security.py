@@ -49,8 +49,9 @@ PODLESS = {
     "Service",
     "ServiceAccount",
     "TriggerAuthentication",
-    # CloudNativePG gives its pods and containers the contexts that `restricted` demands; its Cluster has no template for them.
+    # CloudNativePG gives its pods and containers, those of PgBouncer too, the contexts that `restricted` demands.
     "Cluster",
+    "Pooler",
 }
 """Kinds that create no pods, or none that a manifest can describe."""
 

@@ -15,8 +15,12 @@ IMAGE = Path("/usr/share/flexcredits")
 
 
 def postgres_dsn() -> str:
-    """POSTGRES_DSN, or the owner's DSN of the running stack."""
-    return os.environ.get("POSTGRES_DSN") or running_stack(state_folder()).postgres_dsn
+    """POSTGRES_DIRECT_DSN, else POSTGRES_DSN, else the owner's DSN of the running stack."""
+    return (
+        os.environ.get("POSTGRES_DIRECT_DSN")
+        or os.environ.get("POSTGRES_DSN")
+        or running_stack(state_folder()).postgres_dsn
+    )
 
 
 def kafka_settings() -> KafkaSettings:

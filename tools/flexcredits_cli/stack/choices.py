@@ -35,12 +35,15 @@ class External:
     kafka_bootstrap: str | None = None
     postgres_dsn: str | None = None
     smtp_url: str | None = None
+    postgres_direct_dsn: str | None = None
+    """Postgres itself, if `postgres_dsn` leads to a pooler."""
 
 
 def external_parts(environment: Mapping[str, str] = os.environ) -> External:
     return External(
         kafka_bootstrap=environment.get("KAFKA_BOOTSTRAP") or None,
         postgres_dsn=environment.get("POSTGRES_DSN") or None,
+        postgres_direct_dsn=environment.get("POSTGRES_DIRECT_DSN") or None,
         smtp_url=environment.get("SMTP_URL") or None,
     )
 

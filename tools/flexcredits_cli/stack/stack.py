@@ -13,6 +13,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from runtime.kafka.clients import KafkaSettings, create_topics
 from runtime.postgres.migrations import MigrationError
+from runtime.postgres.pooler import ThroughPooler
 
 from flexcredits_cli.dev_idp.tokens import issuer_url
 from flexcredits_cli.embedded.dashboard import ensure_dashboard
@@ -79,10 +80,11 @@ class Stack:
         dsn = postgres.dsn(NAME) if postgres else self.external.postgres_dsn
         bootstrap = kafka.bootstrap if kafka else self.external.kafka_bootstrap
         assert dsn is not None
+        direct_dsn = (self.external.postgres_direct_dsn if postgres is None else None) or dsn
         assert bootstrap is not None
         with usable("PostgreSQL", external=postgres is None):
-            applied = asyncio.run(prepare_database(dsn, self.folder))
-            key = asyncio.run(ingest_key(dsn, self.folder))
+            applied = asyncio.run(prepare_database(direct_dsn, self.folder))
+            key = asyncio.run(ingest_key(direct_dsn, self.folder))
         if applied:
             self.console.report(f"applied {len(applied)} migrations, up to {applied[-1]}")
         with usable("Kafka", external=kafka is None):
@@ -97,7 +99,7 @@ class Stack:
         environments = {program.name: dict(program.environment) for program in services}
         write_private(self.folder.environments, json.dumps(environments))
         supervisor.start(*services)
-        return self._describe(bootstrap, dsn, key)
+        return self._describe(bootstrap, direct_dsn, key)
 
     def _wipe(self) -> None:
         for name, address in (("Kafka", self.external.kafka_bootstrap), ("PostgreSQL", self.external.postgres_dsn)):
@@ -152,7 +154,7 @@ def usable(name: str, *, external: bool) -> Iterator[None]:
         raise SetupProblem(
             f"the database does not match this checkout: {error}\n--fresh deletes it and starts with no data."
         ) from error
-    except (OSError, asyncpg.PostgresError, KafkaError) as error:
+    except (OSError, asyncpg.PostgresError, ThroughPooler, KafkaError) as error:
         if not external:
             raise
         variable = "POSTGRES_DSN" if name == "PostgreSQL" else "KAFKA_BOOTSTRAP"

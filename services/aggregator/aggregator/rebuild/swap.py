@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from flexcredits_schemas.calendar import midnight
 from runtime.kafka.clients import KafkaSettings, open_consumer
 from runtime.postgres.pool import Connection
+from runtime.postgres.pooler import connect_directly
 
 from aggregator.db.rollups.rollups import add_months, add_rollups
 from aggregator.db.statements import SQL
@@ -83,7 +84,7 @@ def _of(organization_id: int, cells: Mapping[Any, list[int]]) -> dict[Any, list[
 
 @asynccontextmanager
 async def only_rebuild(dsn: str) -> AsyncIterator[Connection]:
-    """A connection that holds the rebuild lock. Raises CannotRebuild when another process holds it."""
+    """A connection that holds the rebuild lock. Raises CannotRebuild when another process holds it, and ThroughPooler."""
     connection = await connect(dsn)
     try:
         if not await connection.fetchval(SQL["try_rebuild_lock"]):
@@ -96,7 +97,7 @@ async def only_rebuild(dsn: str) -> AsyncIterator[Connection]:
 async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
     settings = {"application_name": "rebuild", "search_path": "public", "jit": "off"}
     settings |= {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", "lock_timeout": "15000"}
-    return await asyncpg.connect(dsn, timeout=10, server_settings=settings)
+    return await connect_directly(dsn, settings)
 
 
 async def compare(

@@ -1,7 +1,7 @@
 """Policies of routes, as FastAPI dependencies. Each opens a session for one organization."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, NamedTuple
 
 import structlog
@@ -101,6 +101,25 @@ async def read_as_principal(
 
 
 @asynccontextmanager
+async def read_usage_as_principal(
+    app: AppState, pool: Pool, principal: Principal, wait_s: float
+) -> AsyncIterator[ReadSession]:
+    """As read_as_principal, on the read replica if there is one: what was just changed may be missing."""
+    async with auditing_refusals(app, principal):
+        check(app, principal, None)
+        async with read_usage_as(app, pool, principal.organization, principal.email, wait_s=wait_s) as session:
+            check(app, principal, session.organization)
+            yield session
+
+
+def read_usage_as(
+    app: AppState, pool: Pool, organization: str, email: str, *, wait_s: float
+) -> AbstractAsyncContextManager[ReadSession]:
+    read_any = app.replica.read_as if app.replica else read_as
+    return read_any(pool, organization, email, wait_s=wait_s)
+
+
+@asynccontextmanager
 async def write_as_principal(app: AppState, principal: Principal) -> AsyncIterator[WriteSession]:
     """Change data of the principal's organization if the role may read it. Raises ApiProblem; refusals are audited."""
     async with auditing_refusals(app, principal):
@@ -157,9 +176,18 @@ async def audit_refusal(app: AppState, principal: Principal, refused: ApiProblem
 
 
 async def read(request: Request, principal: Annotated[Principal, Depends(identify)]) -> AsyncIterator[ReadSession]:
-    """Policy: roles that may read."""
+    """Policy: roles that may read, for what people change here: they see their own changes."""
     app = app_state(request)
     async with read_as_principal(app, app.pool, principal, WAIT_S) as session:
+        yield session
+
+
+async def read_usage(
+    request: Request, principal: Annotated[Principal, Depends(identify)]
+) -> AsyncIterator[ReadSession]:
+    """Policy: roles that may read, for usage and what is computed from it."""
+    app = app_state(request)
+    async with read_usage_as_principal(app, app.pool, principal, WAIT_S) as session:
         yield session
 
 
@@ -168,7 +196,7 @@ async def read_own(request: Request, principal: Annotated[Principal, Depends(ide
     app = app_state(request)
     async with (
         auditing_refusals(app, principal),
-        read_as(app.pool, principal.organization, principal.email, wait_s=WAIT_S) as session,
+        read_usage_as(app, app.pool, principal.organization, principal.email, wait_s=WAIT_S) as session,
     ):
         check_member(principal, removed=session.organization.removed, my_usage=session.organization.my_usage)
         yield session
@@ -179,7 +207,7 @@ async def read_slowly(
 ) -> AsyncIterator[ReadSession]:
     """Policy: roles that may read, for reads that take seconds. Their pool is separate."""
     app = app_state(request)
-    async with read_as_principal(app, app.long_pool, principal, LONG_READ_WAIT_S) as session:
+    async with read_usage_as_principal(app, app.long_pool, principal, LONG_READ_WAIT_S) as session:
         yield session
 
 
@@ -208,7 +236,7 @@ async def read_to_export(
 ) -> AsyncIterator[ReadSession]:
     """Policy: roles that may read, for files that are read while they are sent. Number and duration are limited."""
     app = app_state(request)
-    async with read_as_principal(app, app.export_pool, principal, EXPORT_WAIT_S) as session:
+    async with read_usage_as_principal(app, app.export_pool, principal, EXPORT_WAIT_S) as session:
         yield session
 
 
@@ -241,6 +269,7 @@ POLICIES = frozenset(
     {
         identify,
         read,
+        read_usage,
         read_own,
         read_slowly,
         read_as_admin,
@@ -255,6 +284,7 @@ POLICIES = frozenset(
 
 # Scope "function": the transaction ends before the response is sent, so a slow client does not keep it open.
 ReadAccess = Annotated[ReadSession, Depends(read, scope="function")]
+UsageAccess = Annotated[ReadSession, Depends(read_usage, scope="function")]
 OwnAccess = Annotated[ReadSession, Depends(read_own, scope="function")]
 SlowReadAccess = Annotated[ReadSession, Depends(read_slowly, scope="function")]
 AdminAccess = Annotated[ReadSession, Depends(read_as_admin, scope="function")]

@@ -14,6 +14,7 @@ from query_api.auth.cookies import Cookies
 from query_api.auth.oidc import Issuer
 from query_api.auth.tokens import Verifier
 from query_api.db.cache import VersionedCache
+from query_api.db.replica import Replica
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class AppState:
     zones: ZoneRules = field(default_factory=zone_rules)
     refusals: Refusals = field(default_factory=Refusals)
     cache: VersionedCache = field(default_factory=VersionedCache)
+    replica: Replica | None = None
+    """Serves reads of usage. Settings, sessions and all writes are the primary's."""
 
 
 def app_state(request: Request) -> AppState:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_api.access.dependencies import ReadAccess
+from query_api.access.dependencies import UsageAccess
 from query_api.access.state import app_state
 from query_api.calendar import Span, days_of, today_in
 from query_api.contracts.domain.balance import overage_by_day, period_state
@@ -53,7 +53,7 @@ router = APIRouter(prefix="/api/v1")
 
 
 @router.get("/credit-periods")
-async def get_credit_periods(request: Request, session: ReadAccess) -> CreditPeriods:
+async def get_credit_periods(request: Request, session: UsageAccess) -> CreditPeriods:
     """All contracts and credit periods, with used, remaining and expired credits."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
@@ -136,7 +136,7 @@ class ReconcileQuery(BaseModel):
 
 @router.get("/reconcile")
 async def get_reconcile(
-    request: Request, session: ReadAccess, query: Annotated[ReconcileQuery, Query()]
+    request: Request, session: UsageAccess, query: Annotated[ReconcileQuery, Query()]
 ) -> Reconciliation:
     """From the feature total to the contract total, line by line, in credits and, if prices are known, in money."""
     app, organization = app_state(request), session.organization

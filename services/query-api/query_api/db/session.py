@@ -52,17 +52,24 @@ class Organization(NamedTuple):
     people: PeopleMode  # what is shown of people
     my_usage: bool  # people may see their own usage
     is_isolated: bool  # row-level security applies to our role
+    position: int  # of the server in its write-ahead log
 
 
 class ReadSession:
     """Read-only transaction of one request: one organization's rows in one snapshot."""
 
     def __init__(
-        self, connection: Connection, organization: Organization, finish: Callable[[], Awaitable[None]]
+        self,
+        connection: Connection,
+        organization: Organization,
+        finish: Callable[[], Awaitable[None]],
+        *,
+        on_replica: bool = False,
     ) -> None:
         self.connection = connection
         self.organization = organization
         self.organization_id = organization.organization_id
+        self.on_replica = on_replica
         self.is_broken = False
         """Whether a COPY was aborted. The connection is then closed and cannot be used any more."""
         self._finish = finish
@@ -111,11 +118,18 @@ async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = 
     is_broken = False
     with reaching_postgres(lambda: is_broken):
         async with AsyncExitStack() as held:
-            connection = await held.enter_async_context(connect_as(pool, organization, wait_s=wait_s))
-            await held.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
-            session = ReadSession(connection, await act_for(connection, organization, email), held.aclose)
+            session = ReadSession(*await begin_read(held, pool, organization, email, wait_s=wait_s), held.aclose)
             yield session
             is_broken = session.is_broken
+
+
+async def begin_read(
+    held: AsyncExitStack, pool: Pool, organization: str, email: str, *, wait_s: float
+) -> tuple[Connection, Organization]:
+    """Begin the transaction of a ReadSession, which ends with `held`."""
+    connection = await held.enter_async_context(connect_as(pool, organization, wait_s=wait_s))
+    await held.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
+    return connection, await act_for(connection, organization, email)
 
 
 @asynccontextmanager
@@ -153,6 +167,12 @@ def measure_statements(pool: str, traced: StatementListener | None) -> Statement
             traced(ended)
 
     return on_statement
+
+
+async def ask_position(pool: Pool) -> int:
+    """The server's position in its write-ahead log. Raises Unavailable and NotIsolated."""
+    async with read_as(pool, "", "") as session:
+        return session.organization.position
 
 
 async def find_problem(pool: Pool) -> str | None:

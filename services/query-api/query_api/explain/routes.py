@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from query_api.access.dependencies import ReadAccess
+from query_api.access.dependencies import UsageAccess
 from query_api.access.state import app_state
 from query_api.attributions.book import books_of
 from query_api.attributions.queries import select_actor_names
@@ -30,7 +30,7 @@ Top = Sequence[tuple[Subject, Contribution]]
 
 @router.get("/explain")
 async def get_explanation(
-    request: Request, session: ReadAccess, query: Annotated[ExplainQuery, Query()]
+    request: Request, session: UsageAccess, query: Annotated[ExplainQuery, Query()]
 ) -> Explanation:
     """Why usage changed between two ranges, in parts that add up to the change."""
     app, time_zone = app_state(request), session.organization.time_zone

@@ -4,7 +4,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 
-from query_api.access.dependencies import ReadAccess
+from query_api.access.dependencies import UsageAccess
 from query_api.access.state import app_state
 from query_api.freshness.queries import count_held, select_quarantine, select_watermark
 from query_api.freshness.schemas import Freshness, QuarantineEntry
@@ -15,7 +15,7 @@ DELAYED_AFTER_S = 60
 
 
 @router.get("/freshness")
-async def get_freshness(request: Request, session: ReadAccess) -> Freshness:
+async def get_freshness(request: Request, session: UsageAccess) -> Freshness:
     """How current the totals are, and how many events are held."""
     app = app_state(request)
     watermark = await select_watermark(session, app.topic)

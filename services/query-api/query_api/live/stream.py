@@ -7,7 +7,7 @@ from datetime import date
 
 from fastapi.sse import format_sse_event
 
-from query_api.access.dependencies import read_as_principal
+from query_api.access.dependencies import read_as_principal, read_usage_as
 from query_api.access.state import AppState
 from query_api.alerts.banner import compute_banner, show_to
 from query_api.auth.principal import Principal
@@ -80,12 +80,12 @@ def poll_changes(app: AppState, organization: str) -> Poll:
     async def poll() -> AsyncIterator[Callable[[], Awaitable[Snapshot | None]]]:
         nonlocal before
         level = before
-        async with read_as(app.pool, organization, "") as session:
+        async with read_usage_as(app, app.pool, organization, "", wait_s=WAIT_S) as session:
 
             async def find_news() -> Snapshot | None:
                 nonlocal level
                 level = (await select_live_version(session), today_in(session.organization.time_zone, app.now()))
-                return None if level == before else await make_snapshot(app, session)
+                return None if level == before else await make_snapshot(app, organization, session)
 
             yield find_news
         before = level  # only after success, so that a failed computation is retried
@@ -93,9 +93,13 @@ def poll_changes(app: AppState, organization: str) -> Poll:
     return poll
 
 
-async def make_snapshot(app: AppState, session: ReadSession) -> Snapshot:
+async def make_snapshot(app: AppState, organization: str, session: ReadSession) -> Snapshot:
     overview = await compute_overview(app, session)
-    banner, dismissed_by = await compute_banner(app, session)
+    if session.on_replica:  # which may lack a dismissal that a person has just made
+        async with read_as(app.pool, organization, "") as current:
+            banner, dismissed_by = await compute_banner(app, current)
+    else:
+        banner, dismissed_by = await compute_banner(app, session)
     shown = f"{overview.model_dump_json(exclude=TIME_DEPENDENT_FIELDS)}{banner.model_dump_json()}{sorted(dismissed_by)}"
     tag = digest(shown.encode())
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from flexcredits_schemas.credits import decimal_text
 
 from query_api.access.audit import audit
-from query_api.access.dependencies import CurrentUser, ReadAccess, SuperAdminAccess
+from query_api.access.dependencies import CurrentUser, SuperAdminAccess, UsageAccess
 from query_api.access.state import app_state
 from query_api.attributions.book import books_of
 from query_api.attributions.domain.tally import PeopleRow, RowKey
@@ -40,7 +40,7 @@ router = APIRouter(prefix="/api/v1")
 
 
 @router.get("/usage/people", response_model=People)
-async def get_people(request: Request, session: ReadAccess, query: Annotated[PeopleQuery, Query()]) -> Response:
+async def get_people(request: Request, session: UsageAccess, query: Annotated[PeopleQuery, Query()]) -> Response:
     """Usage by person, group or label, for any range and filters."""
     app, organization = app_state(request), session.organization
     after = read_after(query.after)
@@ -83,7 +83,7 @@ async def get_people(request: Request, session: ReadAccess, query: Annotated[Peo
 
 
 @router.get("/usage/drivers", response_model=Drivers)
-async def get_drivers(request: Request, session: ReadAccess, query: Annotated[DriversQuery, Query()]) -> Response:
+async def get_drivers(request: Request, session: UsageAccess, query: Annotated[DriversQuery, Query()]) -> Response:
     """The people or groups with most usage of an agent, a feature or other usage."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())

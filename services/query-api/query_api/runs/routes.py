@@ -8,7 +8,7 @@ from flexcredits_schemas.calendar import local_date
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 from flexcredits_schemas.identity import run_identity_of
 
-from query_api.access.dependencies import ReadAccess, SlowReadAccess
+from query_api.access.dependencies import SlowReadAccess, UsageAccess
 from query_api.access.state import app_state
 from query_api.actors.queries import select_who
 from query_api.calendar import today_in
@@ -76,7 +76,7 @@ async def get_runs(request: Request, session: SlowReadAccess, query: Annotated[R
 @router.get("/runs/{run_id:path}")
 async def get_run(
     request: Request,
-    session: ReadAccess,
+    session: UsageAccess,
     run_id: Annotated[
         str, Path(description="The run's id, percent-encoded, or its `key`.", examples=["conversation-7f3a"])
     ],

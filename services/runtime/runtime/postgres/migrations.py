@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from runtime.postgres.pooler import connect_directly
+
 if TYPE_CHECKING:  # asyncpg's classes are generic only for type checkers
     Connection = asyncpg.Connection[asyncpg.Record]
 else:
@@ -46,7 +48,7 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
     """Apply the files of `folder` (NNNN_name.sql) that the database lacks. Returns their names.
 
     Raises MigrationError if an applied file has changed, or if the database has migrations that `folder` lacks: it is
-    newer, or from a build before the first release.
+    newer, or from a build before the first release. Raises ThroughPooler.
     """
     async with _connect(dsn) as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
@@ -64,7 +66,7 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
 
 @asynccontextmanager
 async def _connect(dsn: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await connect_directly(dsn)
     try:
         yield connection
     finally:

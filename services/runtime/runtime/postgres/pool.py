@@ -8,6 +8,7 @@ import asyncpg
 
 from runtime.observability.tracing import Tracing
 from runtime.postgres.line import Line
+from runtime.postgres.pooler import Connector
 
 if TYPE_CHECKING:  # asyncpg's classes are generic only for type checkers
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -41,7 +42,8 @@ async def open_pool(
 
     With `at_least` 0 it opens even while Postgres is unavailable, and connects at the first use. `on_statement` is called for
     each statement that has ended. Without `keep_plans` every statement is planned at each run, for the present size of
-    its tables: a plan that was made for an empty queue would scan all of a full one.
+    its tables: a plan that was made for an empty queue would scan all of a full one. Through a pooler, all this holds for each
+    transaction instead of the session.
     """  # fmt: skip
     settings = {
         "application_name": application,
@@ -61,7 +63,7 @@ async def open_pool(
             connection.add_query_logger(on_statement)
 
     opening = LinedPool(
-        dsn, min_size=at_least, max_size=size, server_settings=settings, timeout=10, init=listen, reset=leave_as_it_is,
+        dsn, min_size=at_least, max_size=size, connect=Connector(settings), timeout=10, init=listen, reset=leave_as_it_is,
         # The defaults of asyncpg.create_pool.
         max_queries=50_000, max_inactive_connection_lifetime=300.0, loop=None,
         connection_class=asyncpg.Connection, record_class=asyncpg.Record,
@@ -84,7 +86,7 @@ def name_of(pool: Pool) -> str:
 
 async def leave_as_it_is(_connection: Connection) -> None:
     """Skip the reset of a released connection, which would cost a round trip: all settings of our transactions end with
-    them."""
+    them. A pooler's session would not be reset anyway."""
 
 
 def trace_statements(tracing: Tracing, statements: Mapping[str, str]) -> StatementListener | None:

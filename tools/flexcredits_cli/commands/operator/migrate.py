@@ -8,6 +8,7 @@ import asyncpg
 import typer
 from runtime.postgres.migrations import MigrationError, Migrations, inspect_migrations
 from runtime.postgres.migrations import migrate as apply_migrations
+from runtime.postgres.pooler import ThroughPooler
 
 from flexcredits_cli.stack.addresses import postgres_dsn, schema_folder
 from flexcredits_cli.terminal.output import DIFFERS, AsJson, DryRun, print_json, print_table
@@ -50,5 +51,7 @@ def run_work(work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run(work)
     except MigrationError as error:
         raise SetupProblem(f"the database does not match this version: {error}") from None
+    except ThroughPooler as error:
+        raise SetupProblem(str(error)) from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise SetupProblem(f"Postgres refused: {reason_of(error)}") from None

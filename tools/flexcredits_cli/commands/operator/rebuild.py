@@ -18,6 +18,7 @@ from aggregator.rebuild.time_zone import ZoneChange, apply_zone_rules, change_ti
 from aiokafka.errors import KafkaError
 from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.zones import TZ_VERSION
+from runtime.postgres.pooler import ThroughPooler
 
 from flexcredits_cli.stack.addresses import kafka_settings, postgres_dsn
 from flexcredits_cli.terminal.output import DIFFERS, AsJson, DryRun, print_json, print_table, printable
@@ -156,7 +157,7 @@ def show_progress(line: str) -> None:
 def run_work(work: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         return asyncio.run(work)
-    except CannotRebuild as error:
+    except (CannotRebuild, ThroughPooler) as error:
         raise SetupProblem(str(error)) from None
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise SetupProblem(f"Postgres refused: {reason_of(error)}") from None

@@ -59,8 +59,8 @@ SELECT attempts FROM quarantine
 WHERE organization_id = $1 AND component = 'aggregator' AND step = $2 AND retry_at <= now() FOR UPDATE
 
 -- name: wait_as_usual
--- Ends wait_shortly.
-SET LOCAL lock_timeout TO DEFAULT
+-- Ends wait_shortly: the limit of the aggregator's pool again. DEFAULT would be that of the server, behind a pooler.
+SET LOCAL lock_timeout = '15s'
 
 -- name: select_quarantined_records
 -- The first records of an organization in quarantine, in the order of the log.

@@ -31,7 +31,8 @@ SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', '
 -- name: make_incoming
 -- Creates the table through which this session passes sums to add_quarters, add_days and add_months.
 -- COPY of a row into it costs a fifth of five arrays as parameters. A pool replaces a session after 50,000 statements, so
--- the table never becomes so old that it keeps transaction numbers from being reused.
+-- the table never becomes so old that it keeps transaction numbers from being reused. A pooler's session may be that of an
+-- earlier release, so other columns need another name: tests/aggregator/test_sessions.py.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_sums (
     part integer NOT NULL, organization_id integer NOT NULL, period integer NOT NULL, series_id integer NOT NULL,
     credits bigint NOT NULL, events bigint NOT NULL

@@ -8,7 +8,7 @@ from flexcredits_schemas.identity import OTHER, bucket_of, hash_bucket, identity
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from query_api.access.dependencies import ReadAccess, identify
+from query_api.access.dependencies import UsageAccess, identify
 from query_api.access.state import app_state
 from query_api.actors.queries import NO_WHO, Who, select_who
 from query_api.auth.principal import Principal
@@ -52,7 +52,7 @@ class ReceiptQuery(BaseModel):
 @router.get("/receipt")
 async def get_receipt(
     request: Request,
-    session: ReadAccess,
+    session: UsageAccess,
     principal: Annotated[Principal, Depends(identify)],
     query: Annotated[ReceiptQuery, Query()],
 ) -> Receipt:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from query_api.access.dependencies import CurrentUser, ReadAccess
+from query_api.access.dependencies import CurrentUser, UsageAccess
 from query_api.access.state import app_state
 from query_api.attributions.queries import select_people_version
 from query_api.attributions.schemas import WhoQuery
@@ -21,7 +21,7 @@ WHO = frozenset(WhoQuery.model_fields)
 """Parameters with which the response depends on people and groups, too."""
 
 
-async def tag_breakdown(request: Request, principal: CurrentUser, session: ReadAccess) -> UsageVersion:
+async def tag_breakdown(request: Request, principal: CurrentUser, session: UsageAccess) -> UsageVersion:
     """Set the entity tag. Raises NotModified if the client has the response.
 
     A breakdown depends only on usage, catalog, today's date and the URL. The tag is computed in the snapshot of the response,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import PRODUCTS
 
-from query_api.access.dependencies import ReadAccess
+from query_api.access.dependencies import UsageAccess
 from query_api.access.state import app_state
 from query_api.calendar import today_in
 from query_api.contracts.range import extend_to_months
@@ -36,7 +36,7 @@ router = APIRouter(prefix="/api/v1")
 
 @router.get("/breakdown", response_model=Breakdown)
 async def get_breakdown(
-    request: Request, session: ReadAccess, version: Tagged, query: Annotated[BreakdownQuery, Query()]
+    request: Request, session: UsageAccess, version: Tagged, query: Annotated[BreakdownQuery, Query()]
 ) -> Response:
     """A product's usage by feature, agent or namespace, for any range. Agents have their current name and status."""
     app, time_zone, names = app_state(request), session.organization.time_zone, names_of(request)
@@ -113,7 +113,7 @@ def answer_shares(by_product: Mapping[str, int]) -> list[ProductShare]:
 
 @router.get("/deleted-agents")
 async def get_deleted_agents(
-    request: Request, session: ReadAccess, query: Annotated[DeletedAgentsQuery, Query()]
+    request: Request, session: UsageAccess, query: Annotated[DeletedAgentsQuery, Query()]
 ) -> DeletedAgents:
     """The deleted agents that the table of agents combines in one row."""
     app, organization = app_state(request), session.organization

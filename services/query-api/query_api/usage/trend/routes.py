@@ -10,7 +10,7 @@ from flexcredits_schemas.credits import decimal_text
 from flexcredits_schemas.events import PRODUCTS
 from flexcredits_schemas.zones import zone_of
 
-from query_api.access.dependencies import ReadAccess
+from query_api.access.dependencies import UsageAccess
 from query_api.access.state import app_state
 from query_api.calendar import Days, today_in
 from query_api.contracts.range import choose_days
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api/v1")
 
 
 @router.get("/trend", response_model=Trend)
-async def get_trend(request: Request, session: ReadAccess, query: Annotated[TrendQuery, Query()]) -> Response:
+async def get_trend(request: Request, session: UsageAccess, query: Annotated[TrendQuery, Query()]) -> Response:
     """Usage over time. `state` distinguishes zero from missing data.
 
     For a credit period without an end, `range` ends with this month.

@@ -1,0 +1,173 @@
+"""The read replica: which reads it serves, and when it is left."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from query_api.db.replica import Lag
+from support.data.table_rows import TableRows
+from support.infra.service_process import ServiceProcess, eventually, free_port, running
+from support.infra.stack import Database
+from support.infra.standby import Standby, standby
+from support.services.query_api import AUDIENCE, ISSUER, UNSUBSCRIBE_SECRET, IdentityProvider
+
+LAG_MAX_S = 4
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_replica_may_lack_what_is_younger_than_the_limit() -> None:
+    clock = Clock()
+    lag = Lag(10, clock)
+    assert lag.allows(0)
+    lag.note(1000)
+    assert (lag.allows(500), lag.seconds(500)) == (True, 0.0)
+    clock.now += 9
+    lag.note(2000)
+    assert (lag.allows(500), lag.seconds(500), lag.seconds(1000), lag.seconds(2000)) == (True, 9.0, 0.0, 0.0)
+    clock.now += 1
+    lag.note(2500)
+    assert (lag.allows(500), lag.allows(1000)) == (False, True)
+
+
+def test_an_idle_primary_causes_no_lag() -> None:
+    clock = Clock()
+    lag = Lag(10, clock)
+    for _ in range(100):
+        lag.note(1000)
+        clock.now += 2
+    assert (lag.allows(1000), lag.seconds(1000)) == (True, 0.0)
+
+
+def test_a_lag_is_measured_beyond_the_limit() -> None:
+    clock = Clock()
+    lag = Lag(10, clock)
+    for position in range(1, 61):
+        lag.note(position)
+        clock.now += 2
+    assert (lag.seconds(1), lag.allows(1)) == (118.0, False)
+
+
+def test_positions_of_a_new_primary_replace_the_old_ones() -> None:
+    """The replica became the primary before it had all: the end of the old primary's log is on no server."""
+    clock = Clock()
+    lag = Lag(10, clock)
+    lag.note(2000)
+    clock.now += 20
+    lag.note(2000)
+    assert not lag.allows(1500)
+    lag.note(1600)
+    assert lag.allows(1500)
+
+
+class Api:
+    def __init__(self, process: ServiceProcess, client: httpx.AsyncClient) -> None:
+        self.process = process
+        self._client = client
+
+    async def get(self, path: str) -> Any:
+        answer = await self._client.get(f"/api/v1/{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def complete_to(self) -> str | None:
+        complete_to: str | None = (await self.get("freshness"))["complete_to"]
+        return complete_to
+
+    async def set_threshold(self, threshold: int) -> None:
+        off = {"enabled": False, "addresses": []}
+        changed = {
+            "usage": {"thresholds": [threshold], "additional_recipients": off},
+            "monthly_budget": {"enabled": False, "type": "recurring", "credits": None, "thresholds": [75], "additional_recipients": off},
+        }  # fmt: skip
+        version = (await self.get("alerts/settings"))["version"]
+        answer = await self._client.put("/api/v1/alerts/settings", json=changed, headers={"If-Match": f'"{version}"'})
+        assert answer.status_code == 200, answer.text
+
+    def uses_replica(self) -> bool:
+        return bool(self.process.readiness().get("replica", {}).get("used"))
+
+    def reads(self, server: str) -> float:
+        return self.process.metric(f'flexcredits_query_api_reads_total{{server="{server}"}}')
+
+
+@asynccontextmanager
+async def api_with(database: Database, replica: Standby, provider: IdentityProvider) -> AsyncIterator[Api]:
+    dsn, port = database.roles["flexcredits_api"], free_port()
+    environment = {
+        "POSTGRES_DSN": dsn, "POSTGRES_READ_DSN": replica(dsn), "READ_LAG_MAX_S": str(LAG_MAX_S), "HTTP_PORT": str(port),
+        "FLEXCREDITS_ENV": "development", "JWKS_URL": provider.url, "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE,
+        "FLEXCREDITS_UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
+    }  # fmt: skip
+    headers = {"Authorization": f"Bearer {provider.token()}"}
+    with running("query_api", environment) as process:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+            await eventually(process.ready, what="readiness")
+            yield Api(process, client)
+
+
+@pytest.mark.slow
+async def test_usage_is_read_from_a_replica_that_keeps_up_and_settings_from_the_primary(
+    postgres_dsn: str, database: Database, provider: IdentityProvider
+) -> None:
+    owner = await asyncpg.connect(database.dsn)
+    rows = TableRows(owner)
+    await rows.organization()
+    await rows.progress(0, datetime(2026, 11, 1, tzinfo=UTC))
+
+    async def count_up_to(day: int) -> str:
+        at = datetime(2026, 11, day, tzinfo=UTC)
+        await owner.execute("UPDATE partition_progress SET caught_up_at = $1", at)
+        return at.strftime("%Y-%m-%dT00:00:00Z")
+
+    with standby(postgres_dsn) as replica:
+        follower = await asyncpg.connect(replica(database.dsn))
+        async with api_with(database, replica, provider) as api:
+
+            async def shows(complete_to: str) -> bool:
+                return await api.complete_to() == complete_to
+
+            await eventually(api.uses_replica, what="the replica is used")
+            second = await count_up_to(2)
+            await eventually(lambda: shows(second), what="the replica follows")
+            assert api.reads("replica") > 0
+
+            await follower.execute("SELECT pg_wal_replay_pause()")
+            third = await count_up_to(3)
+            for threshold in (60, 61):
+                await api.set_threshold(threshold)
+                assert (await api.get("alerts/settings"))["usage"]["thresholds"] == [threshold], "its own change"
+            assert await api.complete_to() == second, "what the replica has, not what the primary has"
+            await api.get("overview")
+            assert api.process.metric("flexcredits_query_api_replica_lag_seconds") < LAG_MAX_S
+
+            await eventually(lambda: shows(third), within_s=20, what="the primary is used instead")
+            readiness = api.process.readiness()
+            assert (readiness["ready"], readiness["replica"]["used"]) == (True, False)
+            assert "behind" in readiness["replica"]["problem"]
+            assert api.process.metric("flexcredits_query_api_replica_lag_seconds") >= LAG_MAX_S
+
+            await follower.execute("SELECT pg_wal_replay_resume()")
+            await eventually(api.uses_replica, what="the replica is used again")
+            before = api.reads("replica")
+            assert await api.complete_to() == third
+            assert api.reads("replica") == before + 1
+
+            await follower.close()
+            await asyncio.to_thread(replica.stop)
+            before = api.reads("primary")
+            assert await api.complete_to() == third, "no request fails while the replica is away"
+            assert api.reads("primary") == before + 1
+            await eventually(lambda: not api.uses_replica(), what="readiness says it")
+            assert api.process.ready()
+    await owner.close()
