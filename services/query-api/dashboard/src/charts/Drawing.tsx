@@ -1,7 +1,7 @@
 import { memo, useId } from "react"
 import type { Format } from "../format/format"
 import { barsOf, HEIGHT, MARGIN, type Scales } from "./scales"
-import { type Bucket, type ChartLine, type Column, type Guide, labelEvery, pathOf } from "./shape"
+import { areaOf, type Bucket, type ChartLine, type Column, type Guide, labelEvery, pathOf } from "./shape"
 import classes from "./TrendChart.module.css"
 
 const LABEL_WIDTH = 62
@@ -21,6 +21,7 @@ export const Drawing = memo(function Drawing({ columns, lines, guides, scales, f
   const { width, x, y, edge, middle, barWidth } = scales
   const every = labelEvery(columns.length, width - MARGIN.left - MARGIN.right, LABEL_WIDTH)
   const floor = HEIGHT - MARGIN.bottom
+  const [low, high] = [guides.find(({ kind }) => kind === "low"), guides.find(({ kind }) => kind === "high")]
   return (
     <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} aria-hidden="true">
       <defs>
@@ -70,14 +71,25 @@ export const Drawing = memo(function Drawing({ columns, lines, guides, scales, f
             </text>
           ),
       )}
-      {guides.map((guide) => (
+      {low && high && (
         <path
-          key={guide.name}
-          className={classes.guide}
-          data-kind={guide.kind}
-          d={pathOf(guide, edge, x.step(), (value) => y(value))}
+          className={classes.band}
+          data-testid="projected-band"
+          d={areaOf(low, high, edge, x.step(), (value) => y(value))}
         />
-      ))}
+      )}
+      {guides.map(
+        (guide) =>
+          guide !== low &&
+          guide !== high && (
+            <path
+              key={guide.name}
+              className={classes.guide}
+              data-kind={guide.kind}
+              d={pathOf(guide, edge, x.step(), (value) => y(value))}
+            />
+          ),
+      )}
     </svg>
   )
 })

@@ -14,9 +14,11 @@ export interface ChartLine {
 /** A line across the chart, with a value for each column; null for a column without one. */
 export interface Guide {
   name: string
-  kind: "budget" | "pace"
+  kind: "budget" | "pace" | "contract" | "projection" | "low" | "high"
   /** Whether each value is cumulative up to the end of its column; otherwise it applies to its column only. */
   isRunning: boolean
+  /** The value at the left edge of the first column with a value, if the guide begins in the middle of the chart. */
+  begin?: string
   values: (string | null)[]
 }
 
@@ -83,12 +85,12 @@ export function labelEvery(count: number, width: number, labelWidth: number): nu
 
 /** A guide as an SVG path. A cumulative guide rises within each column; others are level. `x` is a column's left edge. */
 export function pathOf(
-  { values, isRunning }: Guide,
+  { values, isRunning, begin }: Guide,
   x: (place: number) => number,
   step: number,
   y: (value: number) => number,
 ): string {
-  let before: number | null = isRunning ? 0 : null
+  let before: number | null = isRunning && begin === undefined ? 0 : null
   return values
     .map((value, place) => {
       if (value === null) {
@@ -97,10 +99,26 @@ export function pathOf(
       }
       const height = toLength(value)
       const [left, right] = [x(place), x(place) + step]
-      const start = isRunning ? (before ?? height) : height
+      const start = isRunning ? (before ?? toLength(begin ?? value)) : height
       const move = before === null || place === 0 ? `M${left} ${y(start)}` : `L${left} ${y(start)}`
       before = height
       return `${move}L${right} ${y(height)}`
     })
     .join("")
+}
+
+/** The area between two guides that begin at the same place: along the upper one, and back along the lower one. */
+export function areaOf(
+  low: Guide,
+  high: Guide,
+  x: (place: number) => number,
+  step: number,
+  y: (value: number) => number,
+): string {
+  const points = (guide: Guide) =>
+    guide.values.flatMap((value, place) => (value === null ? [] : [`${x(place) + step} ${y(toLength(value))}`]))
+  const first = high.values.findIndex((value) => value !== null)
+  if (first < 0) return ""
+  const begin = `${x(first)} ${y(toLength(high.begin ?? "0"))}`
+  return `M${[begin, ...points(high), ...points(low).reverse()].join("L")}Z`
 }

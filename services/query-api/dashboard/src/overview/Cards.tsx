@@ -1,8 +1,11 @@
+import { useQuery } from "@tanstack/react-query"
 import type { ReactNode } from "react"
 import type { Schemas } from "../api/client"
 import { isZero } from "../format/credits"
 import { addDays, countDays, hasEnd, todayIn } from "../format/dates"
 import { useFormat } from "../format/useFormat"
+import { projectionQuery } from "../projection/queries"
+import { runOutWords } from "../projection/words"
 import { Hint } from "../ui/Hint"
 import classes from "./Overview.module.css"
 import { lengthOf, paceOf } from "./pace"
@@ -111,6 +114,7 @@ function InContract({ overview }: { overview: Overview }) {
 function PaceCard({ overview }: { overview: Overview }) {
   const format = useFormat()
   const pace = paceOf(overview)
+  const projected = useQuery({ ...projectionQuery, enabled: pace !== null }).data
   const budget = overview.recommended_monthly_budget
   if (!pace || overview.period_elapsed === null) {
     return (
@@ -130,6 +134,7 @@ function PaceCard({ overview }: { overview: Overview }) {
         {format.share(overview.period_elapsed)} of the period has passed.
         {budget && !isZero(budget.credits) && ` To make it last, stay under ${format.credits(budget.credits)} a month.`}
       </p>
+      {projected && <p data-testid="run-out">{runOutWords(projected, format).join(" ")}</p>}
     </Card>
   )
 }

@@ -1,5 +1,7 @@
 import { Button, Group, NumberInput, Radio, Switch } from "@mantine/core"
+import { useQuery } from "@tanstack/react-query"
 import { useFormat } from "../../format/useFormat"
+import { projectionQuery } from "../../projection/queries"
 import { requestOf, wholeOf } from "../draft/draft"
 import type { SectionProps } from "../draft/section"
 import classes from "../Manage.module.css"
@@ -89,6 +91,8 @@ function Amount({ draft, settings, mistakes, change }: SectionProps) {
   const recommended = settings.recommended_monthly_budget
   const { used_this_month } = settings.monthly_budget
   const advised = recommended && wholeOf(recommended.credits)
+  const path = useQuery(projectionQuery).data?.glide_path
+  const planned = path?.monthly_budget && wholeOf(path.monthly_budget)
   return (
     <div>
       <Group align="flex-end" gap="sm">
@@ -124,6 +128,20 @@ function Amount({ draft, settings, mistakes, change }: SectionProps) {
         <p className={classes.quiet}>
           Recommended: remaining credits ÷ months left in the credit period, including this one (
           {format.credits(recommended.remaining_credits)} ÷ {recommended.remaining_months}).
+        </p>
+      )}
+      {path && planned && planned !== advised && (
+        <p className={classes.quiet}>
+          Planned by days: {format.credits(path.per_day)} credits a day for {format.count(path.remaining_days)} days;
+          with what was used this month, {format.credits(planned)}.{" "}
+          <Button
+            variant="subtle"
+            size="compact-xs"
+            disabled={draft.budgetCredits === planned}
+            onClick={() => change({ budgetCredits: planned })}
+          >
+            Use {format.exact(planned)}
+          </Button>
         </p>
       )}
       <p className={classes.quiet}>Used this month: {format.credits(used_this_month)} credits.</p>

@@ -18,12 +18,15 @@ export function Legend({ lines, guides, columns }: Props) {
           {name}
         </li>
       ))}
-      {guides.map(({ name, kind }) => (
-        <li key={name}>
-          <span className={classes.dash} data-kind={kind} aria-hidden="true" />
-          {name}
-        </li>
-      ))}
+      {guides.map(
+        ({ name, kind }) =>
+          kind !== "low" && (
+            <li key={name}>
+              <span className={classes.dash} data-kind={kind} aria-hidden="true" />
+              {kind === "high" ? "8 of 10 projections" : name}
+            </li>
+          ),
+      )}
       {has("partial") && (
         <li>
           <span className={classes.swatch} data-partial="true" aria-hidden="true" />

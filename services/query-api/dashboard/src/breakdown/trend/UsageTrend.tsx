@@ -10,6 +10,8 @@ import { TrendTable } from "../../charts/TrendTable"
 import { isZero } from "../../format/credits"
 import { addDays } from "../../format/dates"
 import { useFormat } from "../../format/useFormat"
+import { projectionGuides } from "../../projection/guides"
+import { projectionQuery } from "../../projection/queries"
 import { Failure } from "../../ui/Failure"
 import { writeDays } from "../../url/days"
 import { NO_RANGE, useUrlState } from "../../url/useUrlState"
@@ -59,12 +61,14 @@ function Drawn({ trend }: { trend: Schemas["Trend"] }) {
   const lines = useMemo(() => linesOf(trend), [trend])
   const { short, full } = useMemo(() => bucketNames(trend.interval, format), [trend.interval, format])
   const available = isWhole && cumulative && overview ? availableIn(overview, trend.range) : null
+  const projected = useQuery({ ...projectionQuery, enabled: available !== null }).data
   const guides = useMemo(() => {
     const made: Guide[] = []
     if (isWhole && budget) made.push(budgetGuide(columns, trend.interval, budget, cumulative))
     if (available !== null) made.push(paceGuide(columns, trend.range, available))
+    if (available !== null && projected) made.push(...projectionGuides(columns, projected))
     return made
-  }, [columns, trend, isWhole, budget, cumulative, available])
+  }, [columns, trend, isWhole, budget, cumulative, available, projected])
 
   const isByDay = trend.interval !== "hour" && trend.interval !== "15m"
   const explain = ({ days, state, start_at }: Bucket) => {

@@ -1,0 +1,33 @@
+import type { Schemas } from "../api/client"
+import { isZero } from "../format/credits"
+import type { Format } from "../format/format"
+
+type Projection = Schemas["ProjectionResponse"]
+
+/** When the credits run out, as sentences; empty without credits to compare with. */
+export function runOutWords({ projection, refusal, available, exhausted_on }: Projection, format: Format): string[] {
+  if (available === null) return []
+  if (exhausted_on !== null) return [`The credits were used up on ${format.day(exhausted_on)}.`]
+  if (refusal !== null) return [`No run-out date: ${refusal.detail}`]
+  if (projection?.run_out == null) return []
+  return [
+    dateWords(projection.run_out, projection.probability_not_in_period, format),
+    ...expiryWords(projection, format),
+  ]
+}
+
+function dateWords({ p10, p50, p90 }: Schemas["ProjectedDates"], lasts: string | null, format: Format): string {
+  if (p10 === null) return "Projected to last to the end of the period."
+  const chance = lasts === null ? "" : ` (${format.share(lasts)} of projections)`
+  if (p50 === null)
+    return `Projected to last to the end of the period${chance}; at the earliest out on ${format.day(p10)}.`
+  if (p90 === null)
+    return `Projected to run out around ${format.day(p50)}, at the earliest ${format.day(p10)}; may last${chance}.`
+  if (p10 === p90) return `Projected to run out on ${format.day(p50)}.`
+  return `Projected to run out around ${format.day(p50)}, between ${format.day(p10)} and ${format.day(p90)}.`
+}
+
+function expiryWords({ expiring_unused, run_out }: Schemas["ProjectedPeriod"], format: Format): string[] {
+  if (expiring_unused === null || run_out?.p50 != null || isZero(expiring_unused.p50)) return []
+  return [`About ${format.credits(expiring_unused.p50)} credits would expire unused.`]
+}
