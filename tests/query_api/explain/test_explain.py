@@ -247,3 +247,17 @@ async def test_an_organization_without_usage_has_no_change(api: Api, acme: int) 
         None,
         "0.000000",
     )
+
+
+async def test_usage_corrections_and_late_uses_that_arrive_are_in_the_next_answer(
+    api: Api, db: TableRows, acme: int
+) -> None:
+    await use(db, acme, "search", "2026-09-10", 200, 100)
+    await use(db, acme, "search", "2026-10-10", 200, 100)
+    assert amounts(await api.get(f"/api/v1/explain?{OCTOBER}")) == {}
+    await use(db, acme, "search", "2026-09-20", 20, 10)
+    await db.execute("INSERT INTO usage_late VALUES ($1, '2026-09-20', '2026-10-02', 'assistant', 1, 10)", acme)
+    assert amounts(await api.get(f"/api/v1/explain?{OCTOBER}")) == {"late": "-20"}
+    await db.correct(acme, "assistant", "tool", "search", "2026-10-10", -3 * MICRO)
+    assert amounts(await api.get(f"/api/v1/explain?{OCTOBER}")) == {"late": "-20", "corrections": "-3"}
+    assert amounts(await api.get(f"/api/v1/explain?{OCTOBER}&product=api")) == {}

@@ -11,13 +11,14 @@ from query_api.attributions.cells import Split
 from query_api.attributions.selection import too_few_people
 from query_api.attributions.usage import Chosen, choose_spans
 from query_api.calendar import Days
+from query_api.db.cache import VersionedCache
 from query_api.db.session import ReadSession
 from query_api.explain.domain.decompose import NO_PEOPLE, LateUses, decompose
 from query_api.explain.domain.items import UNSAVED, FeatureKey, ItemKey, Part, PartKind, Usage
 from query_api.explain.list_prices import read_prices
 from query_api.explain.people import read_people
-from query_api.explain.queries import sum_corrections, sum_late_uses
 from query_api.explain.ranges import Compared, choose_ranges
+from query_api.explain.reads import RangeUsage, read_range
 from query_api.explain.schemas import ExplainQuery
 from query_api.http.problems import invalid_parameter
 from query_api.people.compute import filter_series
@@ -65,6 +66,13 @@ class Selected(NamedTuple):
     series: PickedSeries
     chosen: Chosen | None
 
+    async def read(self, session: ReadSession, cache: VersionedCache, version: UsageVersion, days: Days) -> RangeUsage:
+        """Usage of the selected attributions has neither corrections nor late uses of its own."""
+        if self.chosen is None:
+            return await read_range(session, cache, version, self.series, days)
+        columns = await sum_selected_series(session, self.chosen.spans, [days])
+        return RangeUsage(columns.get(days.first), {}, {})
+
     async def sum(
         self, session: ReadSession, series: PickedSeries, stretches: Sequence[Days]
     ) -> dict[date, SeriesColumns]:
@@ -75,28 +83,24 @@ class Selected(NamedTuple):
 
 
 async def read_explanation(
-    session: ReadSession,
-    names: Names,
-    books: Books,
-    query: ExplainQuery,
-    today: date,
-    now: datetime,
+    session: ReadSession, names: Names, books: Books, cache: VersionedCache, query: ExplainQuery, today: date, now: datetime,
     version: UsageVersion,
-) -> Explained:
+) -> Explained:  # fmt: skip
     """Raises ApiProblem."""
     compared = await choose_ranges(session, query, today)
     named = [await names.read(session, version, product, kinds) for product, kinds in choose_kinds(query)]
     agents = await names.read_agents(session, version, "agents")
     selected = await select_series(session, query, named, compared, today)
     keys = {number: key_of(one, agents) for number, one in selected.series.by_id.items()}
-    before, after = [await read_items(session, selected, keys, days) for days in compared]
+    ranges = [await selected.read(session, cache, version, days) for days in compared]
+    before, after = [add_up(usage, keys) for usage in ranges]
     unknown = set[PartKind]()
     is_filtered = (query.view, query.surface, query.agent, query.feature) != (None, None, None, None)
     if selected.chosen is not None:
         unknown.add("corrections")
     late = None
     if selected.chosen is None and not is_filtered:
-        late = await read_late(session, compared)
+        late = pair_late(*ranges)
     else:
         unknown.add("late")
     prices, unpriced = await read_prices(session, selected.series, selected.sum, compared, now)
@@ -112,25 +116,20 @@ async def read_explanation(
     return Explained(compared, before, after, parts, unpriced, frozenset(unknown), named, agents)
 
 
-async def read_items(
-    session: ReadSession, selected: Selected, keys: Mapping[int, ItemKey], days: Days
-) -> dict[ItemKey, Usage]:
-    """The usage of one range."""
+def add_up(usage: RangeUsage, keys: Mapping[int, ItemKey]) -> dict[ItemKey, Usage]:
     used: dict[ItemKey, Usage] = {}
-    columns = (await selected.sum(session, selected.series, [days])).get(days.first)
-    for number, credits, uses in columns.rows() if columns else ():
+    for number, credits, uses in usage.columns.rows() if usage.columns else ():
         if key := keys.get(number):
             used.setdefault(key, Usage()).add(credits, uses)
-    if selected.chosen is None:
-        for number, credits in (await sum_corrections(session, days)).items():
-            if key := keys.get(number):
-                used.setdefault(key, Usage()).corrections += credits
+    for number, credits in usage.corrections.items():
+        if key := keys.get(number):
+            used.setdefault(key, Usage()).corrections += credits
     return used
 
 
-async def read_late(session: ReadSession, compared: Compared) -> dict[str, LateUses]:
-    before, after = [await sum_late_uses(session, days) for days in compared]
-    return {product: LateUses(before.get(product, 0), after.get(product, 0)) for product in before | after}
+def pair_late(before: RangeUsage, after: RangeUsage) -> dict[str, LateUses]:
+    products = before.late.keys() | after.late.keys()
+    return {product: LateUses(before.late.get(product, 0), after.late.get(product, 0)) for product in products}
 
 
 def choose_kinds(query: ExplainQuery) -> list[tuple[Product, tuple[FeatureKind, ...]]]:

@@ -37,7 +37,9 @@ async def get_explanation(
     now = app.now()
     today = today_in(time_zone, now)
     version = await select_usage_version(session, app.topic)
-    explained = await read_explanation(session, names_of(request), books_of(request), query, today, now, version)
+    explained = await read_explanation(
+        session, names_of(request), books_of(request), app.cache, query, today, now, version
+    )
     tops = {kind: part.top(query.limit) for kind, part in explained.parts.items()}
     people = [subject.person.id for top in tops.values() for subject, _ in top if subject.person]
     person_names = await select_actor_names(session, people)

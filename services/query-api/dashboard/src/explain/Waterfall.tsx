@@ -99,6 +99,12 @@ function Drawn({ step }: { step: Step }) {
   )
 }
 
+/** What `others` is: late uses are in the volume of their features and have a row of their own. */
+function restOf({ kind, other_rows }: Part, count: (number: number) => string): string {
+  if (other_rows > 0) return `${count(other_rows)} more`
+  return kind === "volume" ? "Late data, in its own row" : "Others"
+}
+
 function Contributors({ part }: { part: Part }) {
   const format = useFormat()
   const signed = useSigned()
@@ -119,7 +125,7 @@ function Contributors({ part }: { part: Part }) {
           ))}
           {!isZero(part.others) && (
             <li>
-              <span>{part.other_rows > 0 ? `${format.count(part.other_rows)} more` : "Others"}</span>
+              <span>{restOf(part, format.count)}</span>
               <strong>{signed(part.others)}</strong>
             </li>
           )}
