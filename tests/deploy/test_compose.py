@@ -14,6 +14,7 @@ from flexcredits_cli.machine.state_folder import REPOSITORY
 from runtime.kafka.clients import KafkaSettings
 from runtime.prepare import DatabaseSettings
 from support.clients.manifests import SERVICES, read_yaml, settings_of
+from support.infra.service_process import free_port
 
 HERE = Path(__file__).parent
 FREE_PORT = re.compile(r"127\.0\.0\.1:(\$\{[A-Z]+_PORT:-)?\d+}?:\d+")
@@ -141,11 +142,19 @@ def test_prometheus_scrapes_every_probe_port(services: dict[str, Service]) -> No
     assert targets["targets"] == [f"{name}:{port}" for name, port in ports.items()]
 
 
+def test_kafka_is_healthy_once_it_knows_a_broker(services: dict[str, Service], kafka_bootstrap: str) -> None:
+    script = REPOSITORY / "deploy/compose/kafka-health.sh"
+    assert services["kafka"]["healthcheck"]["test"] == ["CMD", "bash", f"/{script.name}"]
+    for port, healthy in ((kafka_bootstrap.rpartition(":")[2], True), (str(free_port()), False)):
+        done = subprocess.run(["bash", script, port], capture_output=True, text=True, timeout=10)
+        assert (done.returncode == 0) == healthy, done.stderr
+
+
 def test_mounted_files_exist(services: dict[str, Service]) -> None:
     mounts = [
         volume for service in services.values() for volume in service.get("volumes", []) if volume.startswith(".")
     ]
-    assert len(mounts) == 7
+    assert len(mounts) == 8
     assert not [mount for mount in mounts if not (REPOSITORY / mount.partition(":")[0]).exists()]
 
 
