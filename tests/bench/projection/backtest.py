@@ -12,7 +12,7 @@ from projection.methods import LibrariesMissing, install_libraries, naive, of_li
 from projection.scoring import HORIZONS, Case, Forecast, Outcome, cases, score
 
 SEEDS = range(100, 105)
-"""The method was developed with other ones."""
+"""The middle of projections was developed with other ones."""
 
 
 def bench_forecast(runs: int, traces: Path = DEFAULT) -> None:
