@@ -113,10 +113,10 @@ def gemini_calls(url: str) -> dict[str, Callable[[], Any]]:
     from google import genai
 
     client = genai.Client(api_key="x", http_options={"base_url": f"{url}/gemini"})
-    interactions = genai.Client(api_key="x", http_options={"base_url": f"{url}/interactions"}).interactions
+    other = genai.Client(api_key="x", http_options={"base_url": f"{url}/interactions"})
     return {
-        "interactions": lambda: interactions.create(model="gemini-3-pro", input="hi"),
-        "interactions stream": lambda: list(interactions.create(model="gemini-3-pro", input="hi", stream=True)),
+        "interactions": lambda: other.interactions.create(model="gemini-3-pro", input="hi"),
+        "interactions stream": lambda: list(other.interactions.create(model="gemini-3-pro", input="hi", stream=True)),
         "gemini": lambda: client.models.generate_content(model="gemini-3-pro", contents="hi"),
         "gemini stream": lambda: list(client.models.generate_content_stream(model="gemini-3-pro", contents="hi")),
     }

@@ -87,7 +87,7 @@ def test_users_are_checked_with_mypy_strict(tmp_path: Path) -> None:
 
 def test_the_wheel_holds_only_the_package(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "clients" / "python", tmp_path / "source")
-    python = python_with(tmp_path)
+    python = python_with(tmp_path, "pip")
     run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, tmp_path / "source", folder=tmp_path)
     [wheel] = tmp_path.glob("*.whl")
     assert wheel.name.endswith("py3-none-any.whl")

@@ -23,6 +23,8 @@ FAULTS = "faults or smoke"
 CLIENTS = "clients"
 TWO_PROCESSES = ("-n", "2", "--dist", "loadfile")
 """Most tests wait for servers. Each process has servers of its own; the tests of one file run in one process, in order."""
+TIME_OF_EACH = ("--durations=0", "--durations-min=1")
+"""Each test of CLIENTS is a client: registries and installers take the time."""
 STATIC: Sequence[tuple[str, Sequence[str]]] = (
     ("ruff check", ("ruff", "check", *SOURCES)),
     ("ruff format --check", ("ruff", "format", "--check", *SOURCES)),
@@ -47,8 +49,8 @@ def run_tests(
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
     chosen = FAULTS if faults else CLIENTS if clients else FAST if fast else USUAL
-    processes = () if faults or clients else TWO_PROCESSES
-    tests_passed = passes("pytest", ("pytest", "-m", chosen, *processes, *context.args))
+    how = TIME_OF_EACH if clients else () if faults else TWO_PROCESSES
+    tests_passed = passes("pytest", ("pytest", "-m", chosen, *how, *context.args))
     raise typer.Exit(0 if tests_passed and not failed else 1)
 
 
