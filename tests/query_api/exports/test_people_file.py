@@ -11,7 +11,7 @@ from query_api.db.statements import SQL
 from query_api.exports.domain.cells import CellPatterns, guard, guard_id
 from query_api.exports.domain.focus import FOCUS_COLUMNS
 from query_api.exports.domain.labels import Label
-from query_api.exports.focus.routes import SPLIT_COLUMNS
+from query_api.exports.focus.cost_and_usage import SPLIT_COLUMNS
 from query_api.exports.people.routes import PEOPLE_COLUMNS
 from query_api.exports.who import WhoFilter
 from runtime.postgres.pool import Pool

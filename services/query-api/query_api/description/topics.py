@@ -74,7 +74,7 @@ SUMMARIES = {
     "get_usage_file": "Download daily usage (CSV)",
     "get_people_file": "Download daily usage by person (CSV)",
     "get_table_file": "Download a table (CSV)",
-    "get_focus_file": "Download costs as FOCUS 1.2 (CSV)",
+    "get_focus_file": "Download costs as FOCUS (CSV)",
     "get_proof": "Check that every event is counted once",
     "get_receipt": "Find where an event is counted",
     "get_audit": "List audit entries",

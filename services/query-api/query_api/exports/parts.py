@@ -20,8 +20,9 @@ from query_api.contracts.range import RangeQuery
 from query_api.db.session import ReadSession, write_as
 from query_api.exports.domain.cells import (
     BYTE_ORDER_MARK,
+    GUARDED,
+    CellRules,
     file_name,
-    text_cell,
     write_lines,
 )
 from query_api.exports.domain.focus import (
@@ -111,9 +112,11 @@ def without_people(query: str) -> str:
     return re.sub(r"(?<![^&])(actor|label)=[^&]*", r"\1=...", query)
 
 
-def read_account(request: Request, session: ReadSession, principal: Principal) -> BillingAccount:
+def read_account(
+    request: Request, session: ReadSession, principal: Principal, rules: CellRules = GUARDED
+) -> BillingAccount:
     """The billing account and the provider for a file."""
-    name, provider = text_cell(session.organization.name), app_state(request).provider_name
+    name, provider = rules.text(session.organization.name), app_state(request).provider_name
     return BillingAccount(principal.organization, name, provider, session.organization.time_zone)
 
 

@@ -56,7 +56,7 @@ async def copy_usage(
 ) -> None:
     """Daily usage and corrections as CSV lines without a header, passed to `output` as Postgres sends them."""
     values = (account.organization, account.time_zone, *columns_of(Label, labels))
-    await _copy(session, SQL["copy_usage"], *days, *values, output=output)
+    await copy_lines(session, SQL["copy_usage"], *days, *values, output=output)
 
 
 async def copy_people(
@@ -69,7 +69,7 @@ async def copy_people(
 ) -> None:
     """Usage of a day by who used it, as CSV lines without a header."""
     values = (*CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels), *who)
-    await _copy(session, SQL["copy_people"], day, *values, output=output)
+    await copy_lines(session, SQL["copy_people"], day, *values, output=output)
 
 
 async def copy_selected_usage(
@@ -82,7 +82,7 @@ async def copy_selected_usage(
         [span.first_on for span in spans],
         [span.last_on for span in spans],
     )
-    await _copy(session, SQL["copy_selected_usage"], *days, *values, *selected, output=output)
+    await copy_lines(session, SQL["copy_selected_usage"], *days, *values, *selected, output=output)
 
 
 async def copy_focus(
@@ -95,7 +95,7 @@ async def copy_focus(
 ) -> None:
     """The same lines as rows of FOCUS 1.2; `calendar` has a row for each day."""
     values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, calendar))
-    await _copy(session, SQL["copy_focus"], *days, *values, output=output)
+    await copy_lines(session, SQL["copy_focus"], *days, *values, output=output)
 
 
 async def copy_focus_people(
@@ -109,11 +109,11 @@ async def copy_focus_people(
     """Usage of a day as rows of FOCUS 1.2, a row for each actor and group."""
     _, *patterns = CellPatterns()
     values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, [calendar]), *patterns, *who)
-    await _copy(session, SQL["copy_focus_people"], calendar.day, *values, output=output)
+    await copy_lines(session, SQL["copy_focus_people"], calendar.day, *values, output=output)
 
 
-async def _copy(session: ReadSession, statement: str, *values: object, output: Output) -> None:
-    """`output` may block: nothing is read ahead except what the socket buffers hold."""
+async def copy_lines(session: ReadSession, statement: str, *values: object, output: Output) -> None:
+    """Run a COPY whose first parameter is the organization. `output` may block: only the socket buffers read ahead."""
     try:
         await session.connection.copy_from_query(
             statement, session.organization_id, *values, output=output, format="csv"

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from query_api.calendar import Days
@@ -30,6 +30,9 @@ class CellPatterns(NamedTuple):
     signs: str = f"^[{_LEADING}]*[+@＋＠－-]"
     calls: str = r"[(|!\[（｜！［]"
 
+
+NO_PATTERNS = CellPatterns("$.", "$.", "$.", "$.")
+"""They match nothing: no cell needs an apostrophe."""
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+-]")
 _NAMED_UP_TO = 60  # characters; file systems limit names to 255 bytes
@@ -75,6 +78,25 @@ def id_cell(text: str | None) -> str | None:
     return guard_id(text) if text else None
 
 
+def exact_cell(text: str | None) -> str | None:
+    """A text as it is, or None for an empty one."""
+    return text or None
+
+
+class CellRules(NamedTuple):
+    """How texts and ids become cells."""
+
+    text: Callable[[str | None], str | None]
+    id: Callable[[str | None], str | None]
+    patterns: CellPatterns
+
+
+GUARDED = CellRules(text_cell, id_cell, CellPatterns())
+"""For CSV files, which people open in spreadsheets."""
+EXACT = CellRules(exact_cell, exact_cell, NO_PATTERNS)
+"""For typed files, whose readers never interpret a text."""
+
+
 def end_lines(data: bytes) -> bytes:
     """Replace line ends of Postgres (LF) by CRLF (RFC 4180). No cell contains LF: the event schemas reject it."""
     return data.replace(b"\n", LINE_END)
@@ -87,10 +109,10 @@ def write_lines(lines: Iterable[Iterable[str | int | None]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def file_name(organization: str, days: Days, *what: str | None) -> str:
+def file_name(organization: str, days: Days, *what: str | None, kind: str = "csv") -> str:
     """A deterministic ASCII name: organization, days, content, and each filter that excludes usage."""
     parts = [organization, f"{days.first}", f"{days.last}", *filter(None, what)]
-    return "_".join(["flexcredits", *(_NOT_IN_NAMES.sub("-", part) for part in parts)]) + ".csv"
+    return "_".join(["flexcredits", *(_NOT_IN_NAMES.sub("-", part) for part in parts)]) + f".{kind}"
 
 
 def surfaces_in_name(surfaces: Sequence[str] | None) -> str | None:

@@ -14,7 +14,7 @@ from flexcredits_schemas.credits import scaled_text
 from query_api.calendar import Days, month_of
 from query_api.contracts.domain.periods import Contract, CreditPeriod, period_on, pricing_contract
 from query_api.contracts.domain.prices import NO_PRICES, Prices, prices_of
-from query_api.exports.domain.cells import guard, id_cell, text_cell
+from query_api.exports.domain.cells import GUARDED, CellRules
 from query_api.exports.domain.labels import ONE_DAY, Label
 
 FOCUS_COLUMNS = (
@@ -85,11 +85,11 @@ class FocusDay(NamedTuple):
     credit_period: str | None
 
 
-def focus_labels(labels: Iterable[Label]) -> list[FocusLabel]:
-    return [focus_label(label) for label in labels]
+def focus_labels(labels: Iterable[Label], cells: CellRules = GUARDED) -> list[FocusLabel]:
+    return [focus_label(label, cells) for label in labels]
 
 
-def focus_label(label: Label) -> FocusLabel:
+def focus_label(label: Label, cells: CellRules) -> FocusLabel:
     resource, name, resource_type = _resource_of(label)
     return FocusLabel(
         label.series_id,
@@ -98,17 +98,17 @@ def focus_label(label: Label) -> FocusLabel:
         f"{SERVICES[label.product]}: {label.feature_name}",
         SERVICES[label.product],
         f"{label.product}/{label.kind}/{label.feature or ''}",
-        guard(label.feature_name),
-        id_cell(resource),
-        None if name == resource else text_cell(name),  # no name if it only repeats the id
+        cells.text(label.feature_name),
+        cells.id(resource),
+        None if name == resource else cells.text(name),  # no name if it only repeats the id
         resource_type,
-        id_cell(label.agent_id),
-        text_cell(label.category),
-        id_cell(label.feature),
+        cells.id(label.agent_id),
+        cells.text(label.category),
+        cells.id(label.feature),
         label.kind,
         label.product,
         label.agent_status,
-        id_cell(label.surface),
+        cells.id(label.surface),
     )
 
 
@@ -122,18 +122,24 @@ def _resource_of(label: Label) -> tuple[str | None, str | None, str | None]:
 
 
 def focus_days(
-    days: Days, time_zone: str | None, contracts: Sequence[Contract], periods: Sequence[CreditPeriod]
+    days: Days,
+    time_zone: str | None,
+    contracts: Sequence[Contract],
+    periods: Sequence[CreditPeriod],
+    cells: CellRules = GUARDED,
 ) -> list[FocusDay]:
     prices = {contract.contract_id: prices_of(contract) for contract in contracts}
     calendar = []
     for day in each_day(days):
         contract = pricing_contract(contracts, periods, day)
         its_prices = prices[contract.contract_id] if contract else NO_PRICES
-        calendar.append(focus_day(day, time_zone, its_prices, period_on(periods, day)))
+        calendar.append(focus_day(day, time_zone, its_prices, period_on(periods, day), cells))
     return calendar
 
 
-def focus_day(day: date, time_zone: str | None, prices: Prices, period: CreditPeriod | None) -> FocusDay:
+def focus_day(
+    day: date, time_zone: str | None, prices: Prices, period: CreditPeriod | None, cells: CellRules
+) -> FocusDay:
     """A day with the prices that were known on it, so that files of past months do not change."""
     month, price = month_of(day), prices.charged_on(day)
     return FocusDay(
@@ -145,8 +151,8 @@ def focus_day(day: date, time_zone: str | None, prices: Prices, period: CreditPe
         price.credit,
         price.overage,
         price.currency or NO_CURRENCY,
-        id_cell(period.contract_id) if period else None,
-        id_cell(period.credit_period_id) if period else None,
+        cells.id(period.contract_id) if period else None,
+        cells.id(period.credit_period_id) if period else None,
     )
 
 
@@ -162,21 +168,22 @@ def instant(day: date, time_zone: str | None) -> str:
 def purchase_lines(
     calendar: Iterable[FocusDay], overage: Mapping[date, int], account: BillingAccount
 ) -> list[list[str | None]]:
-    """A line for each day on which the overage changed."""
+    """A line for each day on which the overage changed, in the order of FOCUS_COLUMNS."""
     lines = []
     for day in calendar:
         if credits := overage.get(day.day, 0):
-            lines.append(purchase_line(day, credits, account))
+            cells = purchase_cells(day, credits, account)
+            lines.append([cells.get(column) for column in FOCUS_COLUMNS])
     return lines
 
 
-def purchase_line(day: FocusDay, credits: int, account: BillingAccount) -> list[str | None]:
-    """The Purchase line for a day's overage, in the order of FOCUS_COLUMNS."""
+def purchase_cells(day: FocusDay, credits: int, account: BillingAccount) -> dict[str, str | None]:
+    """The cells, by column, of the Purchase of a day's overage."""
     price = day.overage_price
     cost = scaled_text(credits * (price or 0), COST_PLACES)
     unit_price = None if price is None else scaled_text(price, _CREDITS)
     quantity = scaled_text(credits, _CREDITS)
-    cells = {
+    return {
         "BilledCost": cost,
         "BillingAccountId": account.organization,
         "BillingAccountName": account.name,
@@ -217,4 +224,3 @@ def purchase_line(day: FocusDay, credits: int, account: BillingAccount) -> list[
         "x_PriceUnknown": "true" if price is None else "false",
         "x_TimeZone": account.time_zone,
     }
-    return [cells.get(column) for column in FOCUS_COLUMNS]

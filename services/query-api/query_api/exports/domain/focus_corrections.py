@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import accumulate
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from flexcredits_schemas.credits import scaled_text
 from query_api.calendar import Days, month_of
 from query_api.contracts.domain.periods import Contract, CreditPeriod, pricing_contract
 from query_api.contracts.domain.prices import prices_of
-from query_api.exports.domain.cells import id_cell
+from query_api.exports.domain.cells import GUARDED, CellRules
 from query_api.exports.domain.focus import COST_PLACES, FOCUS_COLUMNS, NO_CURRENCY, ONE, ZERO, BillingAccount, instant
 from query_api.exports.domain.labels import ONE_DAY
 
@@ -34,8 +34,10 @@ def price_corrections(
     used: Mapping[date, int],
     overage: Mapping[date, int],
     made_in: Days,
+    stretch_of: Callable[[date], Days] = month_of,
 ) -> Iterator[PriceCorrection]:
-    """One correction per repricing on the days `made_in`, calendar month and currency. `used`, `overage`: micro-credits by day.
+    """One correction per repricing on the days `made_in`, stretch of days (by default a calendar month) and currency. `used`,
+    `overage`: micro-credits by day, at the price of a credit and of overage.
 
     A contract corrects only days that it priced, because contracts may overlap.
     """
@@ -51,9 +53,9 @@ def price_corrections(
             if not made_in.first <= made_on <= made_in.last:
                 continue
             at, end = bisect_left(every_day, days.first), bisect_right(every_day, days.last)
-            while at < end:  # a month with usage
-                month = month_of(every_day[at])
-                piece = Days(max(days.first, month.first), min(days.last, month.last))
+            while at < end:  # a stretch with usage
+                stretch = stretch_of(every_day[at])
+                piece = Days(max(days.first, stretch.first), min(days.last, stretch.last))
                 begin, at = at, bisect_right(every_day, piece.last)
                 overages, uses = overages_before[at] - overages_before[begin], uses_before[at] - uses_before[begin]
                 costs: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
@@ -70,18 +72,19 @@ def correction_lines(corrections: Iterable[PriceCorrection], account: BillingAcc
     lines = []
     for correction in corrections:
         if correction.overage:
-            lines.append(correction_line(correction, correction.overage, account, is_overage=True))
+            lines.append(correction_cells(correction, correction.overage, account, is_overage=True))
         if correction.usage:
-            lines.append(correction_line(correction, correction.usage, account, is_overage=False))
-    return lines
+            lines.append(correction_cells(correction, correction.usage, account, is_overage=False))
+    return [[cells.get(column) for column in FOCUS_COLUMNS] for cells in lines]
 
 
-def correction_line(
-    correction: PriceCorrection, cost: int, account: BillingAccount, *, is_overage: bool
-) -> list[str | None]:
+def correction_cells(
+    correction: PriceCorrection, cost: int, account: BillingAccount, *, is_overage: bool, rules: CellRules = GUARDED
+) -> dict[str, str | None]:
+    """The cells, by column, of a correction of billed overage or of the worth of usage."""
     amount, zone, month = scaled_text(cost, COST_PLACES), account.time_zone, month_of(correction.made_on)
     what, sku = ("Overage", "overage") if is_overage else ("Credits", "credits")
-    cells = {
+    return {
         "BilledCost": amount if is_overage else ZERO,
         "BillingAccountId": account.organization,
         "BillingAccountName": account.name,
@@ -112,8 +115,7 @@ def correction_line(
         "SkuId": sku,
         "SkuMeter": what,
         "SkuPriceId": sku,
-        "x_ContractId": id_cell(correction.contract_id),
+        "x_ContractId": rules.id(correction.contract_id),
         "x_PriceUnknown": "false",
         "x_TimeZone": zone,
     }
-    return [cells.get(column) for column in FOCUS_COLUMNS]
