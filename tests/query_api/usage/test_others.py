@@ -92,6 +92,7 @@ async def test_receipts_runs_and_my_usage_show_no_id(api: Api, folded: Aggregato
         "/api/v1/usage/runs/r1",
         "/api/v1/me/usage?range=all",
         "/api/v1/usage/people?by=person&range=all",
+        f"/api/v1/explain?from={TIME:%Y-%m}&to={TIME:%Y-%m}&before_from=2026-08&before_to=2026-08&limit=100",
     ]
     for path in paths:
         answer = await api.get(path, sub="ana")

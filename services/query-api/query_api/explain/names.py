@@ -7,7 +7,7 @@ from typing import NamedTuple
 from query_api.explain.domain.items import UNSAVED, Contribution, FeatureKey, Subject
 from query_api.explain.schemas import Contributor
 from query_api.usage.breakdown.names import ProductNames
-from query_api.usage.domain.catalog import AGGREGATES, Agent, Feature, Features, agent_as_now
+from query_api.usage.domain.catalog import AGGREGATES, Agent, Feature, Features, agent_as_now, id_of
 
 
 class NameBook(NamedTuple):
@@ -47,10 +47,10 @@ class NameBook(NamedTuple):
         return Contributor(
             product=subject.product,
             feature_kind=subject.feature_kind,
-            feature=subject.feature,
+            feature=id_of(subject.feature or "") or None,
             feature_name=feature_name,
             agent_kind=agent.status if agent else None,
-            agent=subject.agent if agent else None,
+            agent=(id_of(subject.agent or "") or None) if agent else None,
             agent_name=agent.name if agent else None,
             person_kind=subject.person.kind if subject.person else None,
             person=subject.person.id if subject.person else None,
