@@ -26,6 +26,9 @@ def compile_condition(condition: Condition, pointer: str) -> Check:
     wanted = {_comparable(constant, pointer) for constant in constants}
     if len(constants) == 1 and isinstance(text := constants[0], str):
         return lambda event: get(event) == text  # only a text equals a text
+    if len(constants) == 1 and (constants[0] is None or isinstance(constants[0], bool)):
+        only = constants[0]
+        return lambda event: get(event) is only
     if all(isinstance(text, str) for text in constants):
         texts = frozenset(constants)
 
@@ -35,6 +38,12 @@ def compile_condition(condition: Condition, pointer: str) -> Check:
 
         return is_one_of
     return lambda event: _key(get(event)) in wanted
+
+
+def texts_of(condition: Condition) -> frozenset[str]:
+    """The texts of which the event must have one. Empty for a condition that something else can satisfy too."""
+    constants: list[Any] = [condition.is_] if isinstance(condition.in_, UnsetType) else condition.in_
+    return frozenset(constants) if all(isinstance(text, str) for text in constants) else frozenset()
 
 
 def _comparable(constant: Any, pointer: str) -> tuple[str, Any]:

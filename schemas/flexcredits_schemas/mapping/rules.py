@@ -25,7 +25,7 @@ from flexcredits_schemas.events import (
     Usage,
     Word,
 )
-from flexcredits_schemas.mapping.conditions import compile_condition
+from flexcredits_schemas.mapping.conditions import compile_condition, texts_of
 from flexcredits_schemas.mapping.document import InvalidMapping, Rule, Source, UsageSources
 from flexcredits_schemas.mapping.foreign import Foreign, Unplaced
 from flexcredits_schemas.mapping.sources import CompiledSource, scale_by, to_amount, to_label, to_text, to_time
@@ -65,6 +65,8 @@ class CompiledRule:
         self._checks = [
             compile_condition(condition, f"{pointer}/when/{index}") for index, condition in enumerate(rule.when)
         ]
+        self.texts = {condition.at: texts for condition in rule.when if (texts := texts_of(condition))}
+        """By pointer, the texts of which one must be there."""
         self._members: list[Field] = []
         self._constant_members: list[Field] = []
         self._objects: list[tuple[str, list[Field]]] = []
@@ -84,6 +86,9 @@ class CompiledRule:
                 self._time = compile_source(rule.time, to_time, check_type(Instant), f"{pointer}/time")
             else:
                 self._compile_usual()
+        sources = [field.source for field in self._fields()]
+        self.pointers = {condition.at for condition in rule.when}.union(*(source.pointers for source in sources))
+        """Where the rule reads events."""
 
     def _compile_usage(self, usage: UsageSources, pointer: str) -> None:
         check_amounts(usage, pointer)

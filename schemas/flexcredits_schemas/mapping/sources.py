@@ -87,19 +87,14 @@ def compile_getter(pointer: str) -> Callable[[Any], Any]:
 class CompiledSource:
     """Reads one field from foreign events. `convert` turns what stands there into a text, or raises Refused."""
 
-    __slots__ = ("_convert", "_default", "_getters", "_names", "_parent", "constant", "pointers")
+    __slots__ = ("_convert", "_getters", "constant", "default", "pointers")
 
     def __init__(self, source: Source, convert: Callable[[Any], str]) -> None:
         self.pointers = source.pointers
         self.constant = None if isinstance(source.value, UnsetType) else convert(source.value)
         self._getters = [compile_getter(pointer) for pointer in self.pointers]
-        # Pointers to members of one object, such as /span/attributes/..., are read together.
-        steps = [[name for name, _ in compile_pointer(pointer)] for pointer in self.pointers]
-        together = bool(steps) and all(len(names) == 3 and names[:2] == steps[0][:2] for names in steps)
-        self._parent = steps[0][:2] if together else []
-        self._names = [names[2] for names in steps] if together else []
         self._convert = convert
-        self._default = self.constant if isinstance(source.default, UnsetType) else convert(source.default)
+        self.default = self.constant if isinstance(source.default, UnsetType) else convert(source.default)
 
     def read(self, event: Any) -> str | None:
         """The text of the field, or None without a value. Raises Refused."""
@@ -107,26 +102,7 @@ class CompiledSource:
             value = get(event)
             if value is not None and value is not MISSING and value != "":  # `has_value`
                 return self._convert(value)
-        return self._default
-
-    def find(self, event: Any) -> Any:
-        """The value of the field before it is converted, or MISSING. A default is its text."""
-        if self._names:
-            try:
-                get_member = event[self._parent[0]][self._parent[1]].get
-            except (KeyError, TypeError, AttributeError):
-                pass
-            else:
-                for name in self._names:
-                    value = get_member(name)
-                    if value is not None and value != "":  # `has_value`
-                        return value
-                return MISSING if self._default is None else self._default
-        for get in self._getters:
-            value = get(event)
-            if value is not None and value is not MISSING and value != "":
-                return value
-        return MISSING if self._default is None else self._default
+        return self.default
 
     def pointer_of(self, event: Any) -> str:
         """The pointer that has the value of this field; "" for a constant or default."""

@@ -77,7 +77,7 @@ class EventEndpoint:
         self, request: Request, body: bytes, adapter: Adapter, key: StoredKey, mapping: Mapping | None
     ) -> Response:
         received_at = self._now()
-        elements = adapter.read(request.headers, body, received_at)
+        elements = adapter.read(request.headers, body, received_at, mapping)
         verdict = await self._validate_events(elements, adapter.name, key, mapping, received_at)
         self._quota.charge(key.key_id, verdict.events)
         try:

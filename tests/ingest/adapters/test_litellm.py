@@ -3,24 +3,38 @@
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from flexcredits_schemas.codec import encode
 from flexcredits_schemas.mapping.apply import Ignored, compile_mapping
-from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
+from flexcredits_schemas.mapping.foreign import Foreign, Unreadable, decode_json
+from flexcredits_schemas.mapping.readers import openmeter
+from flexcredits_schemas.mapping.readers.litellm import read_event
 from flexcredits_schemas.mapping.ready_made import ready_made
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.adapters.litellm import LiteLlmAdapter
+from ingest.adapters.litellm.adapter import LiteLlmAdapter
+from ingest.domain.acceptance import Acceptance
+from ingest.domain.keys import Scope
 from ingest.http.responses import IngestProblem
 from starlette.datastructures import Headers
-from support.data.recorded_bodies import recorded
+from support.data.recorded_bodies import recorded, recorded_lines
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 JSON = Headers({"content-type": "application/json"})
 ADAPTER = LiteLlmAdapter(1000, 10_000)
 MAPPING = compile_mapping(ready_made()["litellm"].document, "org_acme")
+
+
+CONTENT = {
+    "requester_metadata": {"feature": "search"},
+    "mcp_tool_call_metadata": {"name": "mail", "arguments": {"text": "secret"}, "result": {"a": ["secret"]}},
+    "vector_store_request_metadata": [{"query": "secret", "vector_store_search_response": {}}],
+    "prompt_management_metadata": {"prompt_variables": {"name": "secret"}},
+    "requester_custom_headers": {"x-token": "secret"},
+}
 
 
 def read(body: bytes) -> list[Foreign | Unreadable]:
@@ -80,8 +94,33 @@ def test_prompts_and_answers_stay_out_of_what_is_kept_and_a_dead_letter_can_be_s
     payload = {"id": "1", "endTime": 1764000000.5, "messages": "secret prompt", "response": "secret answer"}
     (event,) = events(json.dumps([payload | {"error_str": "secret error", "model": "gpt-6"}]).encode())
     assert b"secret" not in event.raw
+    (found,) = events(json.dumps([payload | {"metadata": CONTENT}]).encode())
+    assert b"secret" not in found.raw
+    assert found.event["metadata"] == {"requester_metadata": {"feature": "search"}}
+    assert read_event(
+        json.loads(json.dumps(payload | {"metadata": CONTENT}), parse_float=Decimal), b"", NOW
+    ) == Foreign(found.event, "1", "litellm", found.time, b"")
     assert event.event == {"id": "1", "endTime": event.event["endTime"], "model": "gpt-6"}
     assert events(event.raw) == [event]
+
+
+@pytest.mark.parametrize(("cost", "placed"), [(0.0000412, 1), (None, 1), (0.0, 2)])
+def test_another_call_with_the_id_of_a_first_is_no_duplicate_unless_it_has_no_cost(
+    cost: float | None, placed: int
+) -> None:
+    """LiteLLM passes on the provider's id, and some servers give one id to different calls. Only an answer of its cache has
+    the cost 0."""
+    mapping = compile_mapping(ready_made()["litellm-openmeter"].document, "org_acme")
+    made = json.loads(recorded_lines("litellm-openmeter.ndjson")[1])
+    other = {**made, "data": {**made["data"], "cost": cost, "prompt_tokens": 7}}
+    found = Acceptance(Scope(frozenset({"org_acme"}), frozenset({"*"})), NOW, 10_000)
+    elements = [
+        openmeter.read_event(decode_json(raw), raw, NOW) for raw in (json.dumps(one).encode() for one in (made, other))
+    ]
+    found.validate_foreign(elements, "openmeter", mapping)
+    verdict = found.verdict
+    assert (verdict.accepted, verdict.accepted + verdict.duplicates) == (1, placed)
+    assert [event.reason for event in verdict.rejected] == ["conflict"] * (2 - placed)
 
 
 @pytest.mark.parametrize(

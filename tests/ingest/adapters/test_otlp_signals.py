@@ -23,7 +23,8 @@ from flexcredits_schemas.mapping.readers.otlp.views import Signal
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.adapters.otlp.protobuf import protobuf_attributes, read_pair, read_protobuf
+from ingest.adapters.otlp.attributes import protobuf_attributes, read_pair
+from ingest.adapters.otlp.protobuf import read_protobuf
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

@@ -8,8 +8,9 @@ import msgspec
 
 _LONG = re.compile(r"(\.\d{6})\d+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECONDS_MIN, _SECONDS_MAX = -62_000_000_000, 253_000_000_000
+_MICROSECONDS_MIN, _MICROSECONDS_MAX = -62_000_000_000_000_000, 253_000_000_000_000_000
 """In the years 5 and 9987."""
+_DIGITS_MAX = 12
 
 
 def read_time(text: str) -> datetime | None:
@@ -25,6 +26,11 @@ def read_time(text: str) -> datetime | None:
 
 def of_seconds(seconds: int | Decimal) -> datetime | None:
     """The time of exact seconds since 1970, or None if it is out of range. Digits after microseconds are cut."""
-    if not _SECONDS_MIN < seconds < _SECONDS_MAX:  # before any arithmetic: exponents can be a billion
+    if (
+        isinstance(seconds, Decimal) and seconds.adjusted() >= _DIGITS_MAX
+    ):  # before any arithmetic: exponents can be a billion
         return None
-    return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
+    microseconds = int(seconds * 1_000_000)
+    if not _MICROSECONDS_MIN < microseconds < _MICROSECONDS_MAX:
+        return None
+    return _EPOCH + timedelta(0, 0, microseconds)

@@ -1,10 +1,12 @@
 """What a protocol gives to the endpoint."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as Named
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from fastapi import Response
+from flexcredits_schemas.mapping.apply import Mapping
 from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
 from msgspec import Raw
 from starlette.datastructures import Headers
@@ -23,7 +25,7 @@ class Outcome(NamedTuple):
 
     verdict: Verdict
     elements: Elements
-    quota: Mapping[str, str]
+    quota: Named[str, str]
 
 
 class Adapter(Protocol):
@@ -46,8 +48,9 @@ class Adapter(Protocol):
     def check_headers(self, headers: Headers) -> None:
         """Refuse a request before its body is read. Raises IngestProblem."""
 
-    def read(self, headers: Headers, body: bytes, received_at: datetime) -> Elements:
-        """The events of a body, in their order: raw ones of our own types, or foreign ones.
+    def read(self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None) -> Elements:
+        """The events of a body, in their order: raw ones of our own types, or foreign ones. What the mapping does not
+        read may be left out of them.
 
         A generator keeps few decoded events in memory. Raises IngestProblem, also while it is iterated.
         """

@@ -1,12 +1,14 @@
 """The events endpoints of Lago: one event as `{"event": ...}`, a batch as `{"events": [...]}`, and Lago's own answers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Mapping as Named
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from fastapi import Response
+from flexcredits_schemas.mapping.apply import Mapping
 from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
 from flexcredits_schemas.mapping.readers.lago import read_event
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -56,7 +58,9 @@ class LagoAdapter:
     def check_headers(self, headers: Headers) -> None:
         check_json(headers)
 
-    def read(self, headers: Headers, body: bytes, received_at: datetime) -> list[Foreign | Unreadable]:
+    def read(
+        self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None
+    ) -> list[Foreign | Unreadable]:
         return [read_element(raw, read_event, received_at, self._event_bytes_max) for raw in self._split(body)]
 
     def _split(self, body: bytes) -> list[Raw]:
@@ -95,7 +99,7 @@ class LagoAdapter:
         }
         return Response(msgspec.json.encode(body), problem.status, answered, media_type="application/json")
 
-    def _details(self, rejected: Iterable[RejectedEvent]) -> Mapping[str, Any]:
+    def _details(self, rejected: Iterable[RejectedEvent]) -> Named[str, Any]:
         return next(map(detail_of, rejected))
 
 
@@ -108,7 +112,7 @@ class LagoBatchAdapter(LagoAdapter):
     def _describe(self, events: list[dict[str, Any]]) -> dict[str, Any]:
         return {"events": events}
 
-    def _details(self, rejected: Iterable[RejectedEvent]) -> Mapping[str, Any]:
+    def _details(self, rejected: Iterable[RejectedEvent]) -> Named[str, Any]:
         return {str(event.index): detail_of(event) for event in rejected}
 
 

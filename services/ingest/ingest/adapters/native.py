@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from fastapi import Response
+from flexcredits_schemas.mapping.apply import Mapping
 from msgspec import Raw
 from starlette.datastructures import Headers
 
@@ -37,7 +38,9 @@ class NativeAdapter:
         else:
             allowed_forms(headers)
 
-    def read(self, headers: Headers, body: bytes, received_at: datetime) -> Iterable[Raw]:
+    def read(
+        self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None
+    ) -> Iterable[Raw]:
         if is_binary(headers):
             return [to_structured(headers, body)]
         return split(body, allowed_forms(headers), self._events_max)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import Response
+from flexcredits_schemas.mapping.apply import Mapping
 from flexcredits_schemas.mapping.foreign import Foreign, InvalidJson, Unreadable, decode_json
 from flexcredits_schemas.mapping.readers.openmeter import read_event
 from starlette.datastructures import Headers
@@ -47,7 +48,9 @@ class OpenMeterAdapter:
     def check_headers(self, headers: Headers) -> None:
         allowed_forms(headers)
 
-    def read(self, headers: Headers, body: bytes, received_at: datetime) -> Iterator[Foreign | Unreadable]:
+    def read(
+        self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None
+    ) -> Iterator[Foreign | Unreadable]:
         for raw in split(body, allowed_forms(headers), self._events_max):
             yield self._read_element(bytes(raw), received_at)
 

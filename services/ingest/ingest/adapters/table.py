@@ -7,7 +7,7 @@ from flexcredits_schemas.mapping.readers.otlp.reading import LOGS, METRICS, TRAC
 from ingest.adapters import openmeter
 from ingest.adapters.adapter import Adapter
 from ingest.adapters.lago import LagoAdapter, LagoBatchAdapter
-from ingest.adapters.litellm import LiteLlmAdapter
+from ingest.adapters.litellm.adapter import LiteLlmAdapter
 from ingest.adapters.native import NativeAdapter
 from ingest.adapters.openmeter import OpenMeterAdapter
 from ingest.adapters.otlp.adapter import OtlpAdapter

@@ -52,7 +52,8 @@ class Kind(NamedTuple):
     groups: str
     scopes: str
     members: str
-    signals: Callable[[Any, Attributes, Attributes, dict[str, Any], Form], Iterable[Signal | Unreadable]]
+    signal: Callable[[Any, Attributes, Attributes, dict[str, Any], Form], Signal | Unreadable] | None
+    """The signal of a message; None for metrics, which have a signal for each point."""
 
 
 def _lax(json_type: Any) -> msgspec.json.Decoder[Any]:
@@ -67,7 +68,7 @@ TRACES = Kind(
     groups="resource_spans",
     scopes="scope_spans",
     members="spans",
-    signals=lambda *arguments: (span_signal(*arguments),),
+    signal=span_signal,
 )
 LOGS = Kind(
     name="logs",
@@ -76,7 +77,7 @@ LOGS = Kind(
     groups="resource_logs",
     scopes="scope_logs",
     members="log_records",
-    signals=lambda *arguments: (log_signal(*arguments),),
+    signal=log_signal,
 )
 METRICS = Kind(
     name="metrics",
@@ -85,7 +86,7 @@ METRICS = Kind(
     groups="resource_metrics",
     scopes="scope_metrics",
     members="metrics",
-    signals=metric_signals,
+    signal=None,
 )
 _request = _lax(json_form.ExportRequest)
 
@@ -100,10 +101,15 @@ def read_json(kind: Kind, body: bytes) -> Iterator[Signal | Unreadable]:
 
 def read_groups(kind: Kind, groups: Iterable[Group], form: Form) -> Iterator[Signal | Unreadable]:
     """The signals of the messages. Raises MalformedRequest."""
-    left = SIGNALS_MAX
+    read, left = kind.signal, SIGNALS_MAX
     for resource, scope, messages in groups:
         for message, attributes in messages:
-            for signal in kind.signals(message, attributes, resource, scope, form):
+            signals = (
+                (read(message, attributes, resource, scope, form),)
+                if read
+                else metric_signals(message, resource, scope, form)
+            )
+            for signal in signals:
                 if not left:
                     raise MalformedRequest(f"more than {SIGNALS_MAX} signals")
                 left -= 1

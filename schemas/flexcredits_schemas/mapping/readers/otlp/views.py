@@ -80,7 +80,8 @@ def scope_of(scope: Any, form: Form) -> dict[str, Any]:
 def span_signal(
     span: Any, attributes: Attributes, resource: Attributes, scope: dict[str, Any], form: Form
 ) -> Signal | Unreadable:
-    trace_id, span_id = form.hex_id(span.trace_id, 16), form.hex_id(span.span_id, 8)
+    hex_id, status = form.hex_id, span.status
+    trace_id, span_id = hex_id(span.trace_id, 16), hex_id(span.span_id, 8)
     start = microseconds(span.start_time_unix_nano)
     end = microseconds(span.end_time_unix_nano) or start
     view = {
@@ -90,8 +91,8 @@ def span_signal(
         "end": instant(end),
         "trace_id": trace_id,
         "span_id": span_id,
-        "parent_span_id": form.hex_id(span.parent_span_id, 8) or None,
-        "status": name_of(STATUSES, span.status.code if span.status else 0),
+        "parent_span_id": hex_id(span.parent_span_id, 8) or None,
+        "status": name_of(STATUSES, status.code if status else 0),
         "attributes": attributes,
     }
     event = {"resource": resource, "scope": scope, "span": view}
@@ -120,9 +121,7 @@ def log_signal(record: Any, attributes: Attributes, resource: Attributes, scope:
     return Signal(event, f"log/{digest(view)}", SOURCE, time_of(time), b"")
 
 
-def metric_signals(
-    metric: Any, _: Attributes, resource: Attributes, scope: dict[str, Any], form: Form
-) -> Iterator[Signal]:
+def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Iterator[Signal]:
     """A signal for each point. Its identity is the series (resource, scope, metric, attributes) and the interval: not
     the value, so that another value for one interval is a conflict and not a second use."""
     for kind in ("sum", "gauge", "histogram", "exponential_histogram"):
@@ -168,19 +167,20 @@ def name_of(names: tuple[str, ...], number: int | None) -> str:
 
 def microseconds(nanoseconds: int | None) -> int:
     """Microseconds since 1970, which is as fine as usage is; 0 if the time is missing."""
-    return min(max(nanoseconds or 0, 0), LATEST_NS) // 1000
+    if not nanoseconds or nanoseconds < 0:
+        return 0
+    return min(nanoseconds, LATEST_NS) // 1000
 
 
 def time_of(microseconds: int) -> datetime:
-    return EPOCH + timedelta(microseconds=microseconds)
+    return EPOCH + timedelta(0, 0, microseconds)
 
 
 def instant(microseconds: int) -> str | None:
     """RFC 3339 in UTC; None if the time is missing."""
     if not microseconds:
         return None
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return f"{_second(seconds)}.{rest:06}Z"
+    return f"{_second(microseconds // 1_000_000)}.{microseconds % 1_000_000:06}Z"
 
 
 @lru_cache(maxsize=4096)

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import Response
+from flexcredits_schemas.mapping.apply import Mapping
 from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
 from flexcredits_schemas.mapping.readers.otlp.reading import Kind, MalformedRequest, read_json
 from starlette.datastructures import Headers
 
 from ingest.adapters.adapter import Outcome
 from ingest.adapters.otlp.answers import JSON, PROTOBUF, export_response, status_body
-from ingest.adapters.otlp.protobuf import read_protobuf
+from ingest.adapters.otlp.protobuf import EVERYTHING, read_protobuf
 from ingest.http.operation import foreign_operation
 from ingest.http.receipts import is_outside_scope
 from ingest.http.responses import IngestProblem
@@ -58,10 +59,14 @@ class OtlpAdapter:
             detail = f"Content-Type is {headers.get('content-type', '')!r}"
             raise IngestProblem("unsupported-media-type", detail, headers={"Accept": f"{PROTOBUF}, {JSON}"})
 
-    def read(self, headers: Headers, body: bytes, received_at: datetime) -> Iterator[Foreign | Unreadable]:
-        read = read_json if media_type(headers) == JSON else read_protobuf
+    def read(
+        self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None
+    ) -> Iterator[Foreign | Unreadable]:
         try:
-            yield from read(self._kind, body)
+            if media_type(headers) == JSON:
+                yield from read_json(self._kind, body)
+            else:
+                yield from read_protobuf(self._kind, body, mapping.pointers(self.name) if mapping else EVERYTHING)
         except MalformedRequest as error:
             raise IngestProblem("malformed-body", str(error)) from None
 

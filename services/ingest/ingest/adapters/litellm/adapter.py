@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 from fastapi import Response
 from flexcredits_schemas.codec import BYTE_ORDER_MARK
+from flexcredits_schemas.mapping.apply import Mapping
 from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
-from flexcredits_schemas.mapping.readers.litellm import MEMBERS, read_event
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw
 from starlette.datastructures import Headers
 
 from ingest.adapters.adapter import Outcome
-from ingest.adapters.elements import check_commas, check_json, read_element, unreadable_body
+from ingest.adapters.elements import check_commas, check_json, unreadable_body
+from ingest.adapters.litellm.narrow import narrow_form
+from ingest.adapters.litellm.payloads import Payloads, read_payload, split_array
 from ingest.http.body import too_many
 from ingest.http.operation import REF, foreign_operation
 from ingest.http.receipts import problem_response, receipt
@@ -25,13 +27,7 @@ key's mapping says which usage a call becomes. Prompts and answers in it are not
 refused."""
 LINES = "application/x-ndjson"
 
-_array = msgspec.json.Decoder(list[Raw])
 _one = msgspec.json.Decoder(Raw)
-# Decodes the members that are kept, and skips the others without creating objects.
-_payload = msgspec.json.Decoder(
-    msgspec.defstruct("Payload", [(name, Raw | UnsetType, UNSET) for name in MEMBERS], gc=False)
-)
-_PREFIXES = [f',"{name}":'.encode() for name in MEMBERS]
 
 
 class LiteLlmAdapter:
@@ -55,15 +51,28 @@ class LiteLlmAdapter:
         if headers.get("content-type", "").partition(";")[0].strip().lower() != LINES:
             check_json(headers)
 
-    def read(self, headers: Headers, body: bytes, received_at: datetime) -> Iterator[Foreign | Unreadable]:
-        for raw in self._split(body.removeprefix(BYTE_ORDER_MARK)):
-            yield read_payload(raw, received_at, self._event_bytes_max)
+    def read(
+        self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None
+    ) -> Iterator[Foreign | Unreadable]:
+        body = body.removeprefix(BYTE_ORDER_MARK)
+        narrow = None if mapping is None else narrow_form(mapping.pointers(self.name))
+        calls = None if narrow is None else narrow.decode(body)
+        if narrow is None or calls is None:
+            for raw in self._split(body):
+                yield read_payload(raw, received_at, self._event_bytes_max)
+            return
+        if len(calls) > self._events_max:
+            raise too_many(self._events_max)
+        payloads = Payloads(body)
+        for index, call in enumerate(calls):
+            found = narrow.read_call(call, (payloads, index))
+            yield found or read_payload(payloads[index], received_at, self._event_bytes_max)
 
     def _split(self, body: bytes) -> list[Raw]:
         check_commas(body, self._events_max)
         if body.lstrip(b" \t\r\n")[:1] == b"[":
             with unreadable_body(body):
-                payloads = _array.decode(body)
+                payloads = split_array(body)
         else:
             payloads = self._split_lines(body)
         if len(payloads) > self._events_max:
@@ -88,16 +97,3 @@ class LiteLlmAdapter:
 
     def answer_problem(self, headers: Headers, problem: IngestProblem) -> Response:
         return problem_response(problem)
-
-
-def read_payload(raw: Raw, received_at: datetime, bytes_max: int) -> Foreign | Unreadable:
-    """The call of a payload, without the members that are not about usage."""
-    try:
-        payload = _payload.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return read_element(raw, read_event, received_at, bytes_max)  # not an object
-    kept: list[bytes | Raw] = []
-    for prefix, value in zip(_PREFIXES, msgspec.structs.astuple(payload), strict=True):
-        if value is not UNSET:
-            kept += (prefix, value)
-    return read_element(Raw(b"{%b}" % b"".join(kept)[1:]), read_event, received_at, bytes_max)
