@@ -158,6 +158,20 @@ def add_attributes(message: Any, attributes: dict[str, Any]) -> None:
             any_value.string_value = value
 
 
+EXCLUDED = (
+    "messages", "response", "model_parameters", "model_map_information", "hidden_params", "error_str", "error_information",
+)  # fmt: skip
+"""`litellm.standard_logging_payload_excluded_fields` as docs/clients.md recommends it."""
+
+
+def write_short_payloads(calls: list[Call], now: datetime) -> bytes:
+    """As LiteLLM writes them without what ingest does not read."""
+    payloads = json.loads(write_payloads(calls, now))
+    return json.dumps(
+        [{name: payload[name] for name in payload if name not in EXCLUDED} for payload in payloads]
+    ).encode()
+
+
 def write_payloads(calls: list[Call], now: datetime) -> bytes:
     """As LiteLLM 1.110.2 writes an array of its StandardLoggingPayload: the recorded call, 14 kB with its prices."""
     recorded_call: dict[str, Any] = json.loads(recorded("litellm-generic-api-single.json"))
@@ -202,6 +216,7 @@ SENDERS = [
     Sender("openmeter", "/openmeter/api/v1/events", "application/cloudevents-batch+json", "openmeter", write_openmeter, 204),
     Sender("otlp spans", "/otlp/v1/traces", "application/x-protobuf", "otlp-genai", write_spans, 200),
     Sender("litellm", "/litellm", "application/json", "litellm", write_payloads, 202),
+    Sender("litellm short", "/litellm", "application/json", "litellm", write_short_payloads, 202),
     Sender("lago", "/lago/api/v1/events/batch", "application/json", "lago", write_lago, 200),
 ]  # fmt: skip
 
