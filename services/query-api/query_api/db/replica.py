@@ -1,4 +1,4 @@
-"""The read replica: which reads it serves, and when it is left because it lags or does not answer. Decision 95."""
+"""The read replica: which reads it serves, and when it is left because it lags or does not answer. Decision 96."""
 
 import time
 from collections import deque

@@ -1,7 +1,7 @@
 """Connections through a pooler such as PgBouncer, where each transaction of a connection may run in another session.
 
 Nothing then belongs to the session: settings are set together with BEGIN, and a statement outside a transaction gets one.
-Decision 94.
+Decision 95.
 """
 
 import secrets
