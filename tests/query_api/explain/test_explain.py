@@ -261,3 +261,19 @@ async def test_usage_corrections_and_late_uses_that_arrive_are_in_the_next_answe
     await db.correct(acme, "assistant", "tool", "search", "2026-10-10", -3 * MICRO)
     assert amounts(await api.get(f"/api/v1/explain?{OCTOBER}")) == {"late": "-20", "corrections": "-3"}
     assert amounts(await api.get(f"/api/v1/explain?{OCTOBER}&product=api")) == {}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=9999-12-31&to=9999-12-31&before_from=0001-01-01&before_to=0001-01-01", "from=0001-01&to=9999-12&before_from=9999-01&before_to=9999-12",
+        "from=2026-10&to=2026-10&before_from=2026-10&before_to=2026-10&people=true", "from=2027-01&to=2027-01",
+    ],
+)  # fmt: skip
+async def test_any_two_ranges_can_be_compared(api: Api, db: TableRows, acme: int, query: str) -> None:
+    """Also ranges at the limits of the calendar, in the future, and equal ones."""
+    await rate(db, 0, 1000, "2026-01-01T00:00Z", number=1)
+    await rate(db, 0, 3000, "2026-10-11T00:00Z", number=2)
+    await use(db, acme, "search", "2026-10-10", 50, 50)
+    answer = await api.get(f"/api/v1/explain?{query}")
+    assert sum(Decimal(part["amount"]) for part in answer["parts"]) == Decimal(answer["change"])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from flexcredits_schemas.calendar import local_date, midnight
 from flexcredits_schemas.rating.card import ANY_FEATURE, Rate, RateCard
 
-from query_api.calendar import Days, split_at
+from query_api.calendar import Days, span_of, split_at
 from query_api.db.session import ReadSession
 from query_api.explain.domain.items import FeatureKey
 from query_api.explain.domain.prices import Piece, PriceChange, average_prices, compare_prices, find_instants
@@ -105,7 +105,7 @@ def units_of(feature: FeatureKey, rates: Sequence[Rate]) -> list[str]:
 
 def end_of(days: Days, zone: str | None, now: datetime) -> datetime:
     """The end of the days, or `now` if they have not ended."""
-    return min(midnight(days.last + ONE_DAY, zone), now)
+    return min(midnight(span_of(days).ends_on, zone), now)
 
 
 def add_up(columns: SeriesColumns | None, series: Mapping[int, Series], used: set[FeatureKey]) -> dict[FeatureKey, int]:
