@@ -1,6 +1,6 @@
 """What the datasets of FOCUS have in common: parameters, contracts, days and usage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,8 @@ from query_api.db.session import ReadSession
 from query_api.exports.domain.cells import CellRules
 from query_api.exports.domain.focus import BillingAccount
 from query_api.exports.focus.domain.charges import ContractBook
+from query_api.exports.focus.domain.columns import TABLES, Dataset
+from query_api.exports.focus.domain.commitments import billing_lines, commitment_lines, invoice_lines
 from query_api.exports.parts import LINES_OF_ONE, read_account
 from query_api.exports.who import WhoFilter, read_who_filter
 from query_api.http.problems import invalid_parameter
@@ -34,9 +36,11 @@ Version = Literal["1.2", "1.4"]
 
 
 class FocusQuery(RangeQuery, WhoQuery):
-    dataset: Literal["cost-and-usage"] = Field(
+    dataset: Dataset = Field(
         "cost-and-usage",
-        description="The dataset of FOCUS: usage, purchases and corrections.",
+        description="cost-and-usage: usage, purchases and corrections. contract-commitment: contracted credits and "
+        "minimum commitments. billing-period: credit periods. invoice-detail: the lines of `reconcile` that bill credits. "
+        "All but the first need version 1.4, have the rows of credit periods that the days touch, and cannot be split.",
     )
     split: Literal["people"] | SkipJsonSchema[None] = Field(
         None,
@@ -63,6 +67,11 @@ async def read_focus(
     request: Request, session: ReadSession, principal: Principal, query: FocusQuery, version: Version, rules: CellRules
 ) -> FocusData:
     """Raises ApiProblem."""
+    if query.dataset != "cost-and-usage":
+        if version == "1.2":
+            raise invalid_parameter("dataset", "needs `version=1.4`")
+        if query.split is not None or query.names_who:
+            raise invalid_parameter("dataset", "not together with `split`, `actor`, `group` and `label`")
     if query.split is not None:
         refuse_people(session.organization.people, LINES_OF_ONE)
     elif query.names_who:
@@ -78,7 +87,10 @@ async def read_focus(
         days = Days(
             min(days.first, begins_on), days.last
         )  # the first contracted credits are purchased before any usage
-    used = await sum_days(session, Days(begins_on, max(begins_on, days.last)))
+    needed = Days(begins_on, max(begins_on, days.last))
+    if query.dataset != "cost-and-usage":
+        needed = Days(date.min, date.max)  # their lines are about whole credit periods
+    used = await sum_days(session, needed)
     by_period = await sum_periods(session) if version == "1.4" else {}
     add_ons = await select_add_ons(session) if version == "1.4" else {}
     account = read_account(request, session, principal, rules)
@@ -87,3 +99,16 @@ async def read_focus(
     return FocusData(
         account, days, book, used, overage_by_day(used, periods), who if is_split else None, query.names_who
     )
+
+
+def reference_lines(data: FocusData, dataset: Dataset, rules: CellRules) -> Iterator[list[str | None]]:
+    """Lines of a dataset other than Cost and Usage, in the order of its columns."""
+    account, book, days = data.account, data.book, data.days
+    if dataset == "contract-commitment":
+        lines = commitment_lines(book, days, account, rules)
+    elif dataset == "billing-period":
+        lines = billing_lines(book, data.used, days, account, rules)
+    else:
+        lines = invoice_lines(book, data.used, data.overage, days, account, rules)
+    for cells in lines:
+        yield [cells.get(column) for column in TABLES[dataset].columns]

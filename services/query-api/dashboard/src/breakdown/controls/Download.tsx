@@ -33,6 +33,8 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
     table: `/api/v1/export/table.csv${writeSearch(query)}`,
     people: `/api/v1/export/people.csv${writeSearch({ ...days })}`,
     focus: `/api/v1/export/focus.csv${writeSearch({ ...days })}`,
+    focus14: `/api/v1/export/focus.csv${writeSearch({ ...days, version: "1.4" })}`,
+    statements: `/api/v1/export/focus.csv${writeSearch({ ...days, version: "1.4", dataset: "invoice-detail" })}`,
   }
   const when = range ? format.days(range.from, range.to) : "the shown range"
   const filters = [
@@ -81,6 +83,16 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
               All products, a line per day, person, group, labels, feature and agent
             </FileItem>
           )}
+          <FileItem href={files.focus14} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.4 (.csv)">
+            All products, for finance tools, with purchases of credits
+          </FileItem>
+          <FileItem
+            href={files.statements}
+            icon={<IconReportMoney size={18} stroke={1.5} />}
+            name="FOCUS 1.4, invoice lines (.csv)"
+          >
+            The statements of the credit periods
+          </FileItem>
           <FileItem href={files.focus} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.2 (.csv)">
             All products, for finance tools
           </FileItem>
