@@ -1,7 +1,6 @@
 """Numbers of attributions: creates them within the limit of each organization, in transactions before the batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping
 from sys import getsizeof
 
 import asyncpg
@@ -23,9 +22,11 @@ from aggregator.domain.people.attribution import Attribution
 log = structlog.get_logger()
 LEARN_AT_ONCE = 5_000
 """Attributions per statement, which then takes tenths of a second."""
-_ENTRY_BYTES = 240
+_ENTRY_BYTES = 390
 
 Numbers = dict[Attribution, int]
+Place = tuple[int, UUID]
+"""The key of a row: its organization and identity."""
 
 
 def find_new_attributions(batch: DecodedBatch, catalog: Catalog) -> dict[Attribution, float]:
@@ -52,32 +53,42 @@ async def learn_attributions(pool: Pool, catalog: Catalog, received: Mapping[Att
     `attributions_per_month`; further ones get the number of an attribution that stands for them (see Admission). The
     ledger keeps what was decided, so it does not matter if another process decides otherwise.
     """
-    missing = sorted(received.keys() - catalog.attribution_ids.keys(), key=lambda key: (received[key], key))
+    missing = sorted((key for key in received if key not in catalog.attribution_ids), key=received.__getitem__)
     for start in range(0, len(missing), LEARN_AT_ONCE):
         portion = missing[start : start + LEARN_AT_ONCE]
-        numbers = await _select(pool, catalog, portion)
-        if new := {key: month_of(received[key]) for key in portion if key not in numbers}:
-            numbers |= await _create(pool, catalog, new)
+        places = _places(catalog, portion)
+        numbers = await _select(pool, places)
+        if new := {place: key for place, key in places.items() if key not in numbers}:
+            numbers |= await _create(pool, catalog, new, received)
         catalog.attribution_ids.update(numbers)
-        catalog.attribution_bytes += sum(_ENTRY_BYTES + sum(map(getsizeof, key[1:])) for key in portion)
+        catalog.attribution_bytes += sum(_ENTRY_BYTES + getsizeof("".join(key[1:])) for key in portion)
 
 
-async def _create(pool: Pool, catalog: Catalog, new: Mapping[Attribution, date]) -> Numbers:
+async def _create(
+    pool: Pool, catalog: Catalog, places: Mapping[Place, Attribution], received: Mapping[Attribution, float]
+) -> Numbers:
     """Numbers of attributions without a row, in the order of their receipt."""
-    most, used = catalog.attributions_per_month, await _select_used(pool, catalog, new)
-    near = [key for key, month in new.items() if used.get((key.organization, month), 0) + len(new) > most]
-    others = {fold for key in near for fold in (key.fold_part(), key.fold_all())} - new.keys()
-    known = await _select(pool, catalog, sorted(others)) if others else {}
-    admission = Admission(used, known, most)
-    recorded = {key: admission.admit(key, month) for key, month in new.items()}
-    created = sorted(admission.created)
+    new = {key: (key.organization, month_of(received[key])) for key in places.values()}
+    months, most = set(new.values()), catalog.attributions_per_month
+    used, known = await _select_used(pool, catalog, months), Numbers()
+    folded: Mapping[Month, int] = {}
+    created, recorded = new, {key: key for key in new}
+    if near := {month for month in months if used.get(month, 0) + len(new) > most}:
+        named = [key for key, month in new.items() if month in near]
+        others = {fold for key in named for fold in (key.fold_part(), key.fold_all())} - new.keys()
+        known = await _select(pool, _places(catalog, sorted(others)))
+        admission = Admission(used, known, most)
+        in_order = sorted(new, key=lambda key: (received[key], key))
+        recorded = {key: admission.admit(key, new[key][1]) for key in in_order}
+        created, folded = admission.created, admission.folded
+        places = _places(catalog, created)
     async with pool.acquire() as connection, connection.transaction():
-        inserted = await _insert(connection, catalog, created)
-        await _count(connection, catalog, [admission.created[key] for key in inserted], admission.folded)
+        inserted = await _insert(connection, places)
+        await _count(connection, catalog, [created[key] for key in inserted], folded)
     known |= inserted
-    if met := [key for key in created if key not in known]:  # another aggregator has just created them
-        known |= await _select(pool, catalog, met)
-    for (organization, month), number in admission.folded.items():
+    if met := {place: key for place, key in places.items() if key not in known}:  # another aggregator created them
+        known |= await _select(pool, met)
+    for (organization, month), number in folded.items():
         if number:
             catalog.has_folded = True
             metrics.FOLDED_ATTRIBUTIONS.inc(number)
@@ -85,8 +96,7 @@ async def _create(pool: Pool, catalog: Catalog, new: Mapping[Attribution, date])
     return {key: known[kept] for key, kept in recorded.items()}
 
 
-async def _select_used(pool: Pool, catalog: Catalog, new: Mapping[Attribution, date]) -> dict[Month, int]:
-    months = {(key.organization, month) for key, month in new.items()}
+async def _select_used(pool: Pool, catalog: Catalog, months: Collection[Month]) -> dict[Month, int]:
     names = {catalog.organizations[name].organization_id: name for name, _ in months}
     columns = zip(*sorted((catalog.organizations[name].organization_id, month) for name, month in months), strict=True)
     rows = await pool.fetch(SQL["select_attribution_months"], *map(list, columns))
@@ -104,25 +114,25 @@ async def _count(
         await connection.execute(SQL["count_attributions"], *columns_of(rows))
 
 
-async def _insert(connection: Connection, catalog: Catalog, keys: Sequence[Attribution]) -> Numbers:
-    """Numbers of the rows that are new."""
-    if not keys:
+async def _insert(connection: Connection, places: Mapping[Place, Attribution]) -> Numbers:
+    """Numbers of the rows that are new. The statement sorts them."""
+    if not places:
         return {}
-    places = _places(catalog, keys)
-    rows = [(*place, *key[1:]) for place, key in sorted(places.items())]
+    rows = [(*place, *key[1:]) for place, key in places.items()]
     return _numbers(places, await connection.fetch(SQL["ensure_attributions"], *columns_of(rows)))
 
 
-async def _select(pool: Pool, catalog: Catalog, keys: Sequence[Attribution]) -> Numbers:
-    places = _places(catalog, keys)
+async def _select(pool: Pool, places: Mapping[Place, Attribution]) -> Numbers:
+    if not places:
+        return {}
     return _numbers(places, await pool.fetch(SQL["select_attributions"], *columns_of(places)))
 
 
-def _places(catalog: Catalog, keys: Iterable[Attribution]) -> dict[tuple[int, UUID], Attribution]:
+def _places(catalog: Catalog, keys: Iterable[Attribution]) -> dict[Place, Attribution]:
     return {(catalog.organizations[key.organization].organization_id, UUID(key.identity)): key for key in keys}
 
 
-def _numbers(places: Mapping[tuple[int, UUID], Attribution], rows: Iterable[asyncpg.Record]) -> Numbers:
+def _numbers(places: Mapping[Place, Attribution], rows: Iterable[asyncpg.Record]) -> Numbers:
     return {places[row["organization_id"], row["identity"]]: row["attribution_id"] for row in rows}
 
 
