@@ -62,6 +62,10 @@ PATHS = [
     "/api/v1/export/usage.csv?range=all",
     "/api/v1/export/people.csv?range=all",
     "/api/v1/export/focus.csv?range=all",
+    "/api/v1/export/focus.csv?version=1.4&range=all",
+    "/api/v1/export/focus.csv?version=1.4&dataset=contract-commitment&range=all",
+    "/api/v1/export/focus.csv?version=1.4&dataset=billing-period&range=all",
+    "/api/v1/export/focus.csv?version=1.4&dataset=invoice-detail&range=all",
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
 ]  # fmt: skip
 # Deployment-wide by design: the progress of partitions, without any customer's name.

@@ -28,6 +28,7 @@ OTHERS = (
     "/api/v1/alerts/settings", "/api/v1/alerts/test-mail", "/api/v1/alert-channels", "/api/v1/audit", "/api/v1/credit-periods",
     "/api/v1/reconcile", "/api/v1/session", "/api/v1/usage/runs?range=all", "/api/v1/export/people.csv?range=all",
     "/api/v1/export/focus.csv?range=all", "/api/v1/export/focus.csv?range=all&split=people",
+    "/api/v1/export/focus.csv?version=1.4&range=all", "/api/v1/export/focus.csv?version=1.4&range=all&split=people",
 )  # fmt: skip
 """They filter by none of them."""
 ELSEWHERE = {
