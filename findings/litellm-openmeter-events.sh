@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # LiteLLM 1.110.2's "openmeter" callback, which posts a CloudEvent per model call, sends events that differ from what should be billed:
-#  1. litellm.completion(), the synchronous call, sends no event, although the callback has a synchronous handler;
+#  1. litellm.completion(), the synchronous call, sends no event if the callback is set by `success_callback`, although it has a
+#     synchronous handler; set by `callbacks` it sends one;
 #  2. a cache hit sends a second event with the FIRST call's id, cost 0.0 and the full token counts;
 #  3. a model that is not in its price list has "cost": null, not a missing cost and not an error.
 # Expected: one event per call, with its own id, and a number as cost. In FlexCredits: a copy of an id is counted once (the
@@ -51,6 +52,9 @@ assert hit["data"]["total_tokens"] == first["data"]["total_tokens"] > 0
 assert unknown["data"]["cost"] is None
 litellm.completion(model="gpt-4o-mini", **ask)
 assert len(wait_for(4, 5.0)) == 3, "the synchronous call sent an event"
-print("as described: nothing from completion(), the same id twice with another cost, a null cost")
+litellm.success_callback, litellm.callbacks = [], ["openmeter"]
+litellm.completion(model="gpt-4o-mini", **ask)
+assert len(wait_for(4)) == 4, "the synchronous call sent no event"
+print("as described: nothing from completion() by success_callback, the same id twice with another cost, a null cost")
 PY
 "$work/venv/bin/python" "$work/run.py" 2>/dev/null

@@ -99,7 +99,7 @@ async def test_array_of_openmeters_collector(organization: Make) -> None:
 @pytest.mark.parametrize(
     ("callback", "mapping", "calls"),
     [
-        ("openmeter", "litellm-openmeter", {"gpt-4o-mini": 1, "in-house": 1}),  # nothing of the synchronous call
+        ("openmeter", "litellm-openmeter", {"gpt-4o-mini": 2, "in-house": 1}),
         ("lago", "lago", {"gpt-4o-mini": 2, "in-house": 1}),
         ("json_array", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
         ("ndjson", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
