@@ -51,7 +51,7 @@ async def select_recipients(
         SQL["select_recipients"], organization_id, billing_moderators, rule, RECIPIENTS_MAX + 1
     )
     if len(rows) > RECIPIENTS_MAX:
-        log.warning("more recipients than an alert has", organization_id=organization_id, most=RECIPIENTS_MAX)
+        log.warning("more recipients than an alert has", rule=rule, most=RECIPIENTS_MAX)
         rows = rows[:RECIPIENTS_MAX]
     return [from_record(Recipient, row) for row in rows]
 

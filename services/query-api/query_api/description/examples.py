@@ -30,6 +30,8 @@ PARAMETERS: dict[str, Any] = {
     "top": 10,
     "hours": 24,
     "bom": True,
+    "version": "1.4",
+    "dataset": "cost-and-usage",
     "agent": "agt_42",
     "actor": "u-1001",
     "group": "platform",
