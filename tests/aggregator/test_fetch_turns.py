@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aggregator.consumer.fetch_turns import FetchTurns
@@ -14,20 +14,26 @@ from support.infra.stack import Topics
 PARTITIONS = [TopicPartition("usage", number) for number in range(4)]
 
 
+class At(NamedTuple):
+    """A record, as far as fetching reads it."""
+
+    offset: int
+
+
 class Greedy:
     """Buffers as aiokafka's fetcher does: it hands out all of one partition before the next."""
 
     def __init__(self, buffered: dict[int, Iterable[int]], failing: Iterable[int] = ()) -> None:
-        self.buffered = {PARTITIONS[at]: [*offsets] for at, offsets in buffered.items()}
+        self.buffered = {PARTITIONS[at]: [*map(At, offsets)] for at, offsets in buffered.items()}
         self.failing = {PARTITIONS[at] for at in failing}
         self.assigned = [*PARTITIONS]
-        self.arriving: dict[TopicPartition, list[int]] = {}
+        self.arriving: dict[TopicPartition, list[At]] = {}
         self.waits = 0
 
     def assignment(self) -> list[TopicPartition]:
         return self.assigned
 
-    async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, list[int]]:
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, list[At]]:
         assert max_records > 0
         self.waits += timeout_ms > 0
         if timeout_ms > 0:
@@ -46,6 +52,10 @@ class Greedy:
 
 def turns(consumer: Any) -> FetchTurns:
     return FetchTurns(consumer)
+
+
+def offsets(records: Iterable[Any]) -> list[int]:
+    return [record.offset for record in records]
 
 
 async def test_each_partition_has_its_turn_and_a_batch_stays_within_its_limit() -> None:
@@ -74,24 +84,32 @@ async def test_a_full_batch_waits_for_nothing() -> None:
 
 async def test_records_that_arrived_after_the_last_fetch_are_in_the_batch() -> None:
     consumer = Greedy({0: range(2), 1: range(3)})
-    consumer.arriving = {PARTITIONS[0]: [2, 3], PARTITIONS[2]: [0]}
-    assert await turns(consumer).fetch(200, 10) == {
-        PARTITIONS[0]: [0, 1, 2, 3],
-        PARTITIONS[1]: [0, 1, 2],
-        PARTITIONS[2]: [0],
+    consumer.arriving = {PARTITIONS[0]: [At(2), At(3)], PARTITIONS[2]: [At(0)]}
+    fetched = await turns(consumer).fetch(200, 10)
+    assert {at.partition: offsets(records) for at, records in fetched.items()} == {
+        0: [0, 1, 2, 3],
+        1: [0, 1, 2],
+        2: [0],
     }
     assert consumer.waits == 1
 
 
+async def test_records_that_are_delivered_again_are_in_the_batch_once() -> None:
+    consumer = Greedy({0: range(3)})
+    consumer.arriving = {PARTITIONS[0]: [*map(At, range(1, 5))]}
+    fetched = await turns(consumer).fetch(200, 10)
+    assert offsets(fetched[PARTITIONS[0]]) == [0, 1, 2, 3, 4]
+
+
 async def test_an_error_of_the_second_fetch_keeps_the_records_of_the_first() -> None:
     class Failing(Greedy):
-        async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, list[int]]:
+        async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, list[At]]:
             if timeout_ms:
                 raise ValueError("the broker is gone")
             return await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
 
     fetching = turns(Failing({0: range(2)}))
-    assert await fetching.fetch(200, 10) == {PARTITIONS[0]: [0, 1]}
+    assert offsets((await fetching.fetch(200, 10))[PARTITIONS[0]]) == [0, 1]
     with pytest.raises(ValueError, match="the broker is gone"):
         await fetching.fetch(200, 10)
 

@@ -293,7 +293,9 @@ def count_series(t: Transaction, *columns: Sequence[Any]) -> None:
 
 
 def ensure_attributions(t: Transaction, *columns: Sequence[Any]) -> Rows:
-    rows = sorted(row for row in each(*columns) if t.get("attributions", row[:2]) is None)
+    if "attributions" not in t.absent:
+        t.absent["attributions"] = {row[:2] for row in each(*columns) if t.get("attributions", row[:2]) is None}
+    rows = sorted(row for row in each(*columns) if row[:2] in t.absent["attributions"])
     numbers = t.numbers("attributions", len(rows))
     missing = [row for row in rows if not t.meets("attributions", row[:2])]
     new = []

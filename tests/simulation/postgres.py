@@ -228,7 +228,7 @@ class Transaction:
     over: bool = False
     numbered: dict[str, list[int]] = field(default_factory=dict)
     absent: dict[str, set[Key]] = field(default_factory=dict)
-    """By table, the rows that a MERGE did not find when it began."""
+    """By table, the rows that a MERGE or NOT EXISTS did not find when the statement began."""
     incoming: list[Sequence[Any]] = field(default_factory=list)
     """The rows of the temporary table incoming_sums, which a commit empties."""
     attributed: list[Sequence[Any]] = field(default_factory=list)

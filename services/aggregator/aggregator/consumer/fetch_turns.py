@@ -58,4 +58,7 @@ class FetchTurns:
             self._failure = error
             return
         for at, records in fresh.items():
-            fetched.setdefault(at, []).extend(records)
+            known = fetched.setdefault(at, [])
+            # A position that was moved back in the meantime delivers records again.
+            last = known[-1].offset if known else -1
+            known.extend(record for record in records if record.offset > last)
