@@ -96,6 +96,8 @@ def test_services_use_the_pooler_and_what_holds_locks_of_its_session_uses_postgr
     assert find(manifests, "Pooler", pooler)["spec"]["pgbouncer"]["poolMode"] == "transaction"
     [cluster] = [each for each in manifests if each["kind"] == "Cluster"]
     assert cluster["spec"]["certificates"]["serverAltDNSNames"] == [pooler], "verify-full"
+    assert cluster["spec"]["postgresql"]["parameters"]["hot_standby_feedback"] == "on"
+    assert "max_connections" in cluster["spec"]["postgresql"]["parameters"], "the others are kept"
     [query] = [container for name, _, container in workloads(manifests) if name == "Deployment/query-api"]
     replica = urlsplit(environment_of(query, manifests)["POSTGRES_READ_DSN"])
     assert (replica.username, replica.hostname) == ("flexcredits_api", "flexcredits-postgres-ro")

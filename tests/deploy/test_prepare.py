@@ -12,6 +12,7 @@ import pytest
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from flexcredits_cli.machine.state_folder import REPOSITORY
+from runtime.prepare import DatabaseSettings
 
 MIGRATIONS = REPOSITORY / "schemas" / "postgres"
 
@@ -19,6 +20,13 @@ MIGRATIONS = REPOSITORY / "schemas" / "postgres"
 def prepare(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "runtime.prepare", *arguments]
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+
+
+def test_an_empty_direct_dsn_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose and charts pass a variable that is not set as an empty one. asyncpg would connect to a socket of this machine."""
+    monkeypatch.setenv("POSTGRES_DSN", "postgresql://postgres/flexcredits")
+    monkeypatch.setenv("POSTGRES_DIRECT_DSN", "")
+    assert DatabaseSettings().postgres_dsn.get_secret_value() == "postgresql://postgres/flexcredits"
 
 
 async def test_migrations_need_an_owner_who_may_make_roles_but_no_superuser(

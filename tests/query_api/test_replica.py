@@ -1,6 +1,7 @@
 """The read replica: which reads it serves, and when it is left."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -9,7 +10,9 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from query_api.db.replica import Lag
+from query_api.db.replica import Lag, Replica
+from query_api.db.session import Organization
+from runtime.postgres.pooler import ThroughPooler
 from support.data.table_rows import TableRows
 from support.infra.service_process import ServiceProcess, eventually, free_port, running
 from support.infra.stack import Database
@@ -29,7 +32,8 @@ class Clock:
 def test_a_replica_may_lack_what_is_younger_than_the_limit() -> None:
     clock = Clock()
     lag = Lag(10, clock)
-    assert lag.allows(0)
+    lag.note(500)
+    clock.now += 10
     lag.note(1000)
     assert (lag.allows(500), lag.seconds(500)) == (True, 0.0)
     clock.now += 9
@@ -67,7 +71,110 @@ def test_positions_of_a_new_primary_replace_the_old_ones() -> None:
     lag.note(2000)
     assert not lag.allows(1500)
     lag.note(1600)
-    assert lag.allows(1500)
+    assert (lag.allows(1500), lag.allows(1600)) == (False, True)
+
+
+def test_a_process_that_has_just_started_uses_only_a_replica_that_has_all_of_the_past() -> None:
+    """It does not know yet when the primary came to which position: the replica may be behind by hours."""
+    clock = Clock()
+    lag = Lag(10, clock)
+    assert not lag.allows(5000), "the primary has not answered"
+    for _ in range(5):
+        lag.note(5000)
+        assert (lag.allows(4999), lag.allows(5000)) == (False, True)
+        clock.now += 2
+
+
+class Server:
+    """The part of asyncpg's pool and connection that a session uses."""
+
+    def __init__(self, position: int = 1000) -> None:
+        self.position = position
+        self.failure: Exception | None = None
+        self.is_closed = False
+        self.begun = 0
+
+    @asynccontextmanager
+    async def acquire(self, **_options: object) -> AsyncIterator["Server"]:
+        yield self
+
+    @asynccontextmanager
+    async def transaction(self, **_options: object) -> AsyncIterator[None]:
+        self.begun += 1
+        yield
+        if self.is_closed:
+            raise asyncpg.InterfaceError("connection is closed")
+
+    async def fetchrow(self, *_arguments: object) -> dict[str, object]:
+        if self.failure:
+            raise self.failure
+        known = Organization(1, "UTC", True, False, "Acme", "en-US", "named", True, True, self.position)
+        return known._asdict()
+
+
+async def replica_of(primary: Server, server: Server) -> Any:
+    pools: Any = primary, server
+    replica = Replica({pools[0]: pools[1]}, pools, Lag(10))
+    await replica.check()
+    return replica
+
+
+async def test_a_file_that_the_client_left_ends_on_the_replica() -> None:
+    primary, server = Server(), Server()
+    replica = await replica_of(primary, server)
+    begun = primary.begun
+    async with replica.read_as(primary, "acme", "") as session:
+        assert session.on_replica
+        session.is_broken = server.is_closed = True  # as copy_lines does
+    assert primary.begun == begun
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        asyncpg.ConnectionDoesNotExistError("the server closed the connection"),
+        asyncpg.UndefinedColumnError("the replica has not replayed a migration"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_a_replica_that_fails_after_BEGIN_is_left(failure: Exception) -> None:
+    primary, server = Server(), Server()
+    replica = await replica_of(primary, server)
+    server.failure, server.is_closed = failure, True
+    async with replica.read_as(primary, "acme", "") as session:
+        assert not session.on_replica
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        asyncpg.InvalidPasswordError("password authentication failed"),
+        asyncpg.UndefinedTableError("the replica has not replayed a migration"),
+        ssl.SSLCertVerificationError("certificate has expired"),
+        ThroughPooler("a pooler without transactions"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_no_failure_of_the_replica_ends_the_process(failure: Exception) -> None:
+    primary, server = Server(), Server()
+    server.failure = failure
+    replica = await replica_of(primary, server)
+    assert type(failure).__name__ in replica.problem
+    async with replica.read_as(primary, "acme", "") as session:
+        assert not session.on_replica
+    server.failure = None
+    await replica.check()
+    assert replica.problem is None
+
+
+async def test_a_request_that_no_server_can_answer_does_not_take_the_replica_from_others() -> None:
+    primary, server = Server(), Server()
+    replica = await replica_of(primary, server)
+    server.failure = primary.failure = asyncpg.CharacterNotInRepertoireError("a name with a NUL")
+    with pytest.raises(asyncpg.CharacterNotInRepertoireError):
+        async with replica.read_as(primary, "acme\0", ""):
+            pass
+    assert replica.problem is None
 
 
 class Api:

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 class DatabaseSettings(BaseSettings):
     """Read from the environment under these names in upper case."""
 
-    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True, env_ignore_empty=True)
 
     postgres_dsn: SecretStr = Field(validation_alias=AliasChoices("postgres_direct_dsn", "postgres_dsn"))
     """POSTGRES_DIRECT_DSN is Postgres itself, if POSTGRES_DSN leads to a pooler."""
