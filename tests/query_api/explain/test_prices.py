@@ -2,7 +2,9 @@
 
 from fractions import Fraction
 
+from flexcredits_schemas.identity import OTHER
 from flexcredits_schemas.rating.card import DEPLOYMENT, Rate, RateCard
+from query_api.explain.domain.items import FeatureKey
 from query_api.explain.domain.prices import (
     OWN,
     UNCHANGED,
@@ -12,6 +14,7 @@ from query_api.explain.domain.prices import (
     compare_prices,
     find_instants,
 )
+from query_api.explain.list_prices import units_of
 
 CHAT = ("assistant", "model", "chat")
 ALWAYS = float("-inf")
@@ -82,3 +85,10 @@ def test_units_whose_prices_change_by_several_factors_have_none() -> None:
 def test_a_unit_with_a_price_in_one_range_only_changes_nothing() -> None:
     assert compare_prices([piece(10, input=2)], [piece(10, input=2, output=5)]) == PriceChange(Fraction(2), Fraction(2))
     assert compare_prices([piece(10)], [piece(10, input=2)]) == UNCHANGED
+
+
+def test_features_beyond_the_limit_have_no_price() -> None:
+    """Their rates are those of their own names, which may differ from the one of all features."""
+    rates = [rate(1, 0), rate(2, 0, feature="chat", unit="images")]
+    assert units_of(FeatureKey("assistant", "model", "chat"), rates) == ["images", "tokens"]
+    assert units_of(FeatureKey("assistant", "model", OTHER), rates) == []

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from flexcredits_schemas.calendar import local_date, midnight
+from flexcredits_schemas.identity import OTHER
 from flexcredits_schemas.rating.card import ANY_FEATURE, Rate, RateCard
 
 from query_api.calendar import Days, span_of, split_at
@@ -93,7 +94,10 @@ def compare(before: Pieces, after: Pieces) -> tuple[dict[FeatureKey, PriceChange
 
 
 def units_of(feature: FeatureKey, rates: Sequence[Rate]) -> list[str]:
-    """The units in which the feature may have a price, sorted."""
+    """The units in which the feature may have a price, sorted. None for features beyond the limit of new ones, whose rates
+    are those of their own names."""
+    if feature.feature == OTHER:
+        return []
     return sorted(
         {
             rate.unit
