@@ -1,6 +1,7 @@
 """The limit of new series in a month: totals stay exact, other organizations keep their names, and copies, corrections, rates and
 runs follow what was decided."""
 
+import asyncio
 import json
 import random
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aggregator import metrics
-from aggregator.db.catalog_cache import FOLDED_MAX
+from aggregator.db.catalog_cache import FOLDED_MAX, Catalog
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.limits.series_key import SeriesKey
 from flexcredits_schemas.codec import InvalidEvent, decode
@@ -180,6 +181,21 @@ async def test_folded_usage_is_rated_by_its_own_feature(aggregator: Aggregator) 
     assert (await counted(aggregator))[OTHER, "", OTHER] > 20
 
 
+async def test_held_usage_of_features_without_a_rate_locks_no_partition(aggregator: Aggregator) -> None:
+    """The rate of another feature does not make all of the usage be read again, under the locks of all its partitions."""
+    kind = {"feature_kind": "model", "unit": "tokens"}
+    await aggregator.learn(organization(), rate(credits="2", per="1", feature="other", unit="tokens"))
+    events = [used(f"f{number}", surface=f"s{number}", quantity="1", **kind) for number in range(20)]
+    assert len((await aggregator.count(records(events))).held) == 20
+    async with aggregator.pool.acquire() as batch, batch.transaction():
+        await batch.execute("SELECT FROM partition_progress FOR UPDATE")
+        assert await asyncio.wait_for(aggregator.release(), 10) == 0
+    early = {"effective_from": rfc3339(TIME - timedelta(1))}
+    await aggregator.learn(rate(credits="3", per="1", feature="f19", unit="tokens", **early))
+    assert await aggregator.release() == 1
+    assert await aggregator.total() == 3_000_000
+
+
 async def test_a_run_has_the_agent_under_which_its_usage_is_recorded(aggregator: Aggregator) -> None:
     await aggregator.learn(organization())
     events = [used("search", number, run={"id": f"r{number}"}) for number in range(9)]
@@ -224,6 +240,23 @@ async def test_names_in_memory_are_bounded_and_do_not_displace_those_of_others(a
     await aggregator.count(records([used(f"f{number}") for number in range(9)], first=1))
     assert len(aggregator.catalog.folded_series) == 9 - 2 * LIMIT
     assert ("org_globex", "assistant", "tool", "kept", "", "web") in aggregator.catalog.series_ids
+
+
+def test_of_two_decisions_about_a_series_the_last_one_counts() -> None:
+    """A batch and the retry of a quarantine may learn the same series at once."""
+    catalog, own = Catalog(), SeriesKey("org_acme", "agents", "tool", "search", "a", "")
+    catalog.note_series({own: 2}, {own: own.fold_part()})
+    assert (catalog.series_ids[own], catalog.folded_series[own]) == (2, own.fold_part())
+    catalog.note_series({own: 1}, {own: own})
+    assert (catalog.series_ids[own], catalog.folded_series) == (1, {})
+
+
+def test_features_with_a_rate_are_those_of_the_organization_and_the_deployment() -> None:
+    card = RateCard()
+    for number, (scope, feature) in enumerate([("", "*"), ("org_acme", "a"), ("org_globex", "b")]):
+        card.add([Rate(number, scope, "assistant", "model", feature, "tokens", 1, 1, float("-inf"), 0.0, number)])
+    assert card.features_of("org_acme", "assistant", "model", "tokens") == {"*", "a"}
+    assert card.features_of("org_acme", "assistant", "model", "calls") == set()
 
 
 def test_rates_found_for_features_that_differ_are_bounded() -> None:

@@ -485,6 +485,12 @@ def select_releasable(t: Transaction) -> Rows:
     return [(number, *names[number], series_id, unit, *series[series_id]) for number, series_id, unit in kinds]
 
 
+def has_held_feature(t: Transaction, *place: Any) -> Rows:
+    *of_series, features = place
+    rows = (row for row in t.rows("held").values() if row.waits_for != SUM_LIMIT and row.feature in features)
+    return [(any([row.organization_id, row.series_id, row.unit] == of_series for row in rows),)]
+
+
 def select_held_partitions(t: Transaction, organization_id: int, series_id: int) -> Rows:
     of_series = (row for row in t.rows("held").values() if row[:2] == (organization_id, series_id))
     return [(at,) for at in sorted({row.partition for row in of_series if row.waits_for != SUM_LIMIT})]
@@ -805,7 +811,7 @@ NAMES = {
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset part_of",
     "select_catalog_version": "next_offset changes", "ensure_series": "organization_id series_id", "select_series": "position series_id", "select_series_parts": "series_id product feature_kind feature agent_id surface", "select_series_months": "organization_id created", "insert_ledger": "kafka_partition kafka_offset",
     "select_ledger": "identity series_id occurred_ms quantity corrects attribution_id run quantities credits unit", "select_ledger_days": "day", "lock_originals": "identity series_id credits corrected held is_correction attribution_id run",
-    "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition",
+    "select_releasable": "organization_id organization time_zone series_id unit product feature_kind feature agent_id surface", "select_held_partitions": "kafka_partition", "has_held_feature": "has_feature",
     "lock_held": "ledger_bucket identity organization_id series_id occurred credits quantity unit kafka_partition kafka_offset waits_for"
     " corrects_bucket corrects value received attribution_id run run_id parent_id quantities feature", "select_attributions": "organization_id identity attribution_id", "ensure_attributions": "organization_id identity attribution_id", "select_attribution_months": "organization_id month created", "select_attribution_parts": "attribution_id actor_kind actor_id group_id labels",
     "claim_dead_letters": "dead_letter_id topic partition kafka_offset value value_bytes headers reason pointer received sender",

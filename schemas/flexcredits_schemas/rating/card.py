@@ -61,7 +61,7 @@ class RateCard:
 
     def __init__(self) -> None:
         self._rates: dict[Kind, list[Rate]] = {}
-        self._kinds: set[tuple[str, str, str, str]] = set()
+        self._features: dict[tuple[str, str, str, str], set[str]] = {}
         self._stretches: dict[tuple[Kind, ...], Stretches] = {}
         """By the keys of `_rates` that may apply to usage."""
         self._found: dict[Kind, Stretches] = {}
@@ -70,7 +70,8 @@ class RateCard:
         for rate in rates:
             key = (rate.organization, rate.product, rate.feature_kind, rate.feature, rate.unit)
             self._rates.setdefault(key, []).append(rate)
-            self._kinds.add((rate.organization, rate.product, rate.feature_kind, rate.unit))
+            kind = (rate.organization, rate.product, rate.feature_kind, rate.unit)
+            self._features.setdefault(kind, set()).add(rate.feature)
             self._stretches.clear()
             self._found.clear()
 
@@ -92,9 +93,10 @@ class RateCard:
         """The times at which rate_at() may give another rate than just before, ascending."""
         return self.stretches_of(organization, product, feature_kind, feature, unit).ends
 
-    def has_any(self, organization: str, product: str, feature_kind: str, unit: str) -> bool:
-        """Whether any feature has a rate."""
-        return any((scope, product, feature_kind, unit) in self._kinds for scope in (organization, DEPLOYMENT))
+    def features_of(self, organization: str, product: str, feature_kind: str, unit: str) -> set[str]:
+        """The features with a rate of the organization or the deployment; ANY_FEATURE if all have one."""
+        scopes = (organization, DEPLOYMENT)
+        return set[str]().union(*(self._features.get((scope, product, feature_kind, unit), ()) for scope in scopes))
 
     def stretches_of(self, organization: str, product: str, feature_kind: str, feature: str, unit: str) -> Stretches:
         """The rates of this usage by time. Kinds with the same rates get the same object, until a rate is added."""

@@ -10,6 +10,7 @@ import structlog
 from asyncpg.pgproto.pgproto import UUID
 from flexcredits_schemas.codec import InvalidEvent
 from flexcredits_schemas.identity import OTHER
+from flexcredits_schemas.rating.card import ANY_FEATURE
 from flexcredits_schemas.zones import find_zone
 from runtime.isolation import concerns_one, describe_failure
 from runtime.postgres.pool import Connection, Pool
@@ -71,7 +72,7 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, tu
     complete = {
         (row["organization_id"], row["series_id"], SeriesKey(**{name: row[name] for name in SeriesKey._fields}))
         for row in groups
-        if find_zone(row["time_zone"] or "") and (row["unit"] is None or _may_have_rate(catalog, row))
+        if find_zone(row["time_zone"] or "") and (row["unit"] is None or await _may_have_rate(pool, catalog, row))
     }
     kinds: dict[int, list[tuple[int, SeriesKey]]] = defaultdict(list)
     for organization_id, *kind in sorted(complete):
@@ -120,12 +121,20 @@ async def _note(pool: Pool, failing: Mapping[int, str], due: Collection[int]) ->
         log.error("held usage not released", organization_id=organization_id, reason=reason)
 
 
-def _may_have_rate(catalog: Catalog, row: asyncpg.Record) -> bool:
-    """Whether any rate covers this kind of usage. The rate of an event depends on its time, and on its own feature if the
-    series stands for others."""
+async def _may_have_rate(pool: Pool, catalog: Catalog, row: asyncpg.Record) -> bool:
+    """Whether any rate covers this kind of usage. The rate of an event depends on its time.
+
+    A series that stands for others has usage of many features. It is released only if a feature of its usage has a rate: the
+    release locks the progress of all of its partitions.
+    """
     kind = row["organization"], row["product"], row["feature_kind"]
     if row["feature"] == OTHER:
-        return catalog.card.has_any(*kind, row["unit"])
+        features = catalog.card.features_of(*kind, row["unit"])
+        if ANY_FEATURE in features or not features:
+            return bool(features)
+        place = row["organization_id"], row["series_id"], row["unit"]
+        [found] = await pool.fetch(SQL["has_held_feature"], *place, sorted(features))
+        return bool(found["has_feature"])
     return catalog.card.rate_at(*kind, row["feature"], row["unit"], float("inf")) is not None
 
 

@@ -1,6 +1,6 @@
 """The catalog in memory: organizations, rates and series, enough to place and rate usage."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -133,6 +133,19 @@ class Catalog:
                 self.forget_attributions()
             if self.folded_series:
                 self.forget_folded_series()
+
+    def note_series(self, numbers: Mapping[SeriesKey, int], recorded: Mapping[SeriesKey, SeriesKey]) -> None:
+        """Note the numbers of series, and those that are `recorded` as another one.
+
+        A batch and the retry of a quarantine may learn the same series at once, and decide otherwise: the last one counts.
+        """
+        for key, number in numbers.items():
+            self.series_ids[key] = number
+            kept = recorded.get(key, key)
+            if kept != key:
+                self.folded_series[key] = kept
+            else:
+                self.folded_series.pop(key, None)
 
     def forget_folded_series(self) -> None:
         for key in self.folded_series:

@@ -21,6 +21,7 @@ LEARN_AT_ONCE = 20_000
 
 Key = tuple[str, str, str, str, str, str]
 Numbers = dict[SeriesKey, int]
+Recorded = dict[SeriesKey, SeriesKey]
 
 
 async def learn_series(pool: Pool, catalog: Catalog, keys: Collection[Key], month: date) -> None:
@@ -35,14 +36,15 @@ async def learn_series(pool: Pool, catalog: Catalog, keys: Collection[Key], mont
     await catalog.learn_organizations(pool, {key.organization for key in missing})
     for start in range(0, len(missing), LEARN_AT_ONCE):
         portion = missing[start : start + LEARN_AT_ONCE]
-        numbers = await _select(pool, catalog, portion)
+        numbers, recorded = await _select(pool, catalog, portion), Recorded()
         if new := [key for key in portion if key not in numbers]:
-            numbers |= await _create(pool, catalog, new, month)
-        catalog.series_ids.update(numbers.items())
+            created, recorded = await _create(pool, catalog, new, month)
+            numbers |= created
+        catalog.note_series(numbers, recorded)
 
 
-async def _create(pool: Pool, catalog: Catalog, new: Sequence[SeriesKey], month: date) -> Numbers:
-    """Numbers of series without a row."""
+async def _create(pool: Pool, catalog: Catalog, new: Sequence[SeriesKey], month: date) -> tuple[Numbers, Recorded]:
+    """Numbers of series without a row, and the series as which each is recorded."""
     most, used = catalog.series_per_month, await _select_used(pool, catalog, new, month)
     adds = Counter(key.organization for key in new)
     near = [key for key in new if used[key.organization] + adds[key.organization] > most]
@@ -58,12 +60,11 @@ async def _create(pool: Pool, catalog: Catalog, new: Sequence[SeriesKey], month:
         known |= zip(created, sorted(row["series_id"] for row in rows), strict=True)
     else:  # another aggregator has just created some
         known |= await _select(pool, catalog, created)
-    catalog.folded_series |= {key: kept for key, kept in recorded.items() if kept != key}
     for (organization, _), number in admission.folded.items():
         if number:
             metrics.FOLDED_SERIES.inc(number)
             log.warning("series beyond the limit", organization=organization, month=str(month), folded=number)
-    return {key: known[kept] for key, kept in recorded.items()}
+    return {key: known[kept] for key, kept in recorded.items()}, recorded
 
 
 async def _select_used(pool: Pool, catalog: Catalog, new: Iterable[SeriesKey], month: date) -> Counter[str]:

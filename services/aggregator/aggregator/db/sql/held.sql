@@ -23,6 +23,11 @@ FROM usage_held h JOIN organizations o USING (organization_id) JOIN usage_series
 WHERE h.waits_for <> 'sum_limit' AND NOT EXISTS (
     SELECT FROM quarantine q WHERE (q.organization_id, q.component, q.step) = (h.organization_id, 'aggregator', 'release') AND q.retry_at > now())
 
+-- name: has_held_feature
+-- Whether this held usage, of a series that stands for others, has one of these features.
+SELECT EXISTS (SELECT FROM usage_held WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' AND unit = $3
+    AND feature IN (SELECT unnest($4::text[]))) AS has_feature
+
 -- name: select_held_partitions
 -- Kafka partitions of this held usage, in lock order.
 SELECT DISTINCT kafka_partition FROM usage_held
