@@ -95,6 +95,7 @@ async def test_rating_that_fails_for_one_organization(aggregator: Aggregator) ->
     broken[:] = right
     aggregator.catalog.card._found.clear()
     aggregator.catalog.card._stretches.clear()
+    aggregator.catalog.card._timelines.clear()
     assert await aggregator.retry() == 1
     await check_proof(aggregator)
 

@@ -144,6 +144,21 @@ def test_thousands_of_rates_of_one_feature_do_not_slow_others_down() -> None:
     assert len(card._stretches) == 1
 
 
+def test_thousands_of_rates_of_all_features_and_of_single_ones_do_not_slow_others_down() -> None:
+    """Merging the rates of all features with those of each single one would take half a minute, again after each rate."""
+    rates = [make_rate(number, organization="org", received=float(number)) for number in range(5_000)]
+    rates += [
+        make_rate(number, organization="org", feature=f"f{number}", received=float(number))
+        for number in range(5_000, 10_000)
+    ]
+    card = card_of(*rates)
+    began = time.process_time()
+    for number in range(5_000, 10_000):
+        assert rate_id_at(card, 4_321.5, feature=f"f{number}") == 4_321
+        assert rate_id_at(card, 10_000.0, feature=f"f{number}") == number
+    assert time.process_time() - began < 5
+
+
 @given(st.integers(1, 10**15), st.integers(0, 10**9), st.integers(1, 10**9))
 def test_rounds_half_even_once(quantity: int, credits: int, per: int) -> None:
     exact = Decimal(quantity * credits) / Decimal(per)

@@ -1,7 +1,9 @@
 """The rate card: which rate is in force at a time, for the aggregator and for explanations. A pure function of rates."""
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from flexcredits_schemas.credits import round_half_even
@@ -42,14 +44,45 @@ class Rate(NamedTuple):
         return round_half_even(quantity * self.credits, self.per)
 
 
-class Stretches(NamedTuple):
-    """`rates[n]` is in force before `ends[n]` (seconds since 1970) and from the end before it on."""
+class Timeline(NamedTuple):
+    """The rates of one Kind. From `ends[n - 1]` on and before `ends[n]` (seconds since 1970), `in_force[n]` is in force, or
+    none, and `first[n]` is the first rate whose `effective_from` reaches that time."""
 
-    ends: tuple[float, ...]
-    rates: tuple[Rate | None, ...]
+    ends: "array[float]"
+    in_force: tuple[Rate | None, ...]
+    first: tuple[Rate | None, ...]
+
+
+class Stretches:
+    """The rates that may apply to some usage: a timeline for each scope, the most specific one first.
+
+    They are not merged: an organization may have thousands of rates for all features, and thousands of features with a rate of
+    their own.
+    """
+
+    def __init__(self, timelines: Sequence[Timeline]) -> None:
+        self.timelines = timelines
 
     def at(self, occurred: float) -> Rate | None:
-        return self.rates[bisect_right(self.ends, occurred)]
+        first: Rate | None = None
+        for ends, in_force, firsts in self.timelines:
+            number = bisect_right(ends, occurred)
+            if (rate := in_force[number]) is not None:
+                return rate
+            first = first_of(first, firsts[number])
+        return first
+
+    @cached_property
+    def ends(self) -> tuple[float, ...]:
+        """The times at which at() may change, ascending."""
+        return tuple(sorted({end for timeline in self.timelines for end in timeline.ends}))
+
+
+def first_of(one: Rate | None, other: Rate | None) -> Rate | None:
+    """The one that was received first."""
+    if one is None or (other is not None and other.offset < one.offset):
+        return other
+    return one
 
 
 Kind = tuple[str, str, str, str, str]
@@ -62,6 +95,7 @@ class RateCard:
     def __init__(self) -> None:
         self._rates: dict[Kind, list[Rate]] = {}
         self._features: dict[tuple[str, str, str, str], set[str]] = {}
+        self._timelines: dict[Kind, Timeline] = {}
         self._stretches: dict[tuple[Kind, ...], Stretches] = {}
         """By the keys of `_rates` that may apply to usage."""
         self._found: dict[Kind, Stretches] = {}
@@ -72,6 +106,7 @@ class RateCard:
             self._rates.setdefault(key, []).append(rate)
             kind = (rate.organization, rate.product, rate.feature_kind, rate.unit)
             self._features.setdefault(kind, set()).add(rate.feature)
+            self._timelines.pop(key, None)
             self._stretches.clear()
             self._found.clear()
 
@@ -111,35 +146,35 @@ class RateCard:
             )
             found = self._stretches.get(keys)
             if found is None:
-                found = self._stretches[keys] = find_stretches([rate for key in keys for rate in self._rates[key]])
+                found = self._stretches[keys] = Stretches([self._timeline(key) for key in keys])
             if len(self._found) >= FOUND_MAX:
                 self._found.clear()
             self._found[kind] = found
         return found
 
+    def _timeline(self, key: Kind) -> Timeline:
+        found = self._timelines.get(key)
+        if found is None:
+            found = self._timelines[key] = find_timeline(self._rates[key])
+        return found
 
-def find_stretches(covering: Iterable[Rate]) -> Stretches:
-    """The rates that apply by time, of those that may apply to some usage, in any order.
 
-    Time is proportional to n log n: an organization may have thousands of rates of one feature.
-    """
-    by_start = sorted((max(rate.effective_from, rate.received), rate.offset, rate) for rate in covering)
+def find_timeline(rates: Iterable[Rate]) -> Timeline:
+    """The timeline of the rates of one Kind, in any order. Time is proportional to n log n."""
+    by_start = sorted((max(rate.effective_from, rate.received), rate.offset, rate) for rate in rates)
     by_reach = sorted((rate.effective_from, rate.offset, rate) for _, _, rate in by_start)
-    times = {start for start, _, _ in by_start} | {reach for reach, _, _ in by_reach} - {float("-inf")}
-    ends = sorted(times)
-    best: tuple[tuple[bool, bool], float, int, Rate] | None = None
+    ends = sorted({at for at, _, _ in (*by_start, *by_reach)} - {float("-inf")})
+    in_force, firsts = list[Rate | None](), list[Rate | None]()
+    latest: Rate | None = None
     first: Rate | None = None
     started = reached = 0
-    rates: list[Rate | None] = []
     for begin in (float("-inf"), *ends):
         while started < len(by_start) and by_start[started][0] <= begin:
-            start, offset, rate = by_start[started]
-            candidate = rate.specificity, start, offset, rate
-            best = candidate if best is None or candidate[:3] > best[:3] else best
+            latest = by_start[started][2]
             started += 1
         while reached < len(by_reach) and by_reach[reached][0] <= begin:
-            rate = by_reach[reached][2]
-            first = rate if first is None or rate.offset < first.offset else first
+            first = first_of(first, by_reach[reached][2])
             reached += 1
-        rates.append(best[3] if best is not None else first)
-    return Stretches(tuple(ends), tuple(rates))
+        in_force.append(latest)
+        firsts.append(first)
+    return Timeline(array("d", ends), tuple(in_force), tuple(firsts))

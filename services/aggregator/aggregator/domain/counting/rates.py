@@ -1,10 +1,10 @@
 """Rates quantities of columns. Pure."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from flexcredits_schemas.rating.card import RateCard, Stretches
+from flexcredits_schemas.rating.card import Rate, RateCard, Stretches, Timeline, first_of
 from numpy.typing import NDArray
 
 from aggregator.domain.columns.heads import Heads
@@ -60,10 +60,9 @@ def rate_columns(
     rated = np.flatnonzero(is_rated)
     number = known.of(columns.head[rated], columns.heads, card, catalog)
     for each, of_each in _split(rated, number):
-        ends, rates = known.stretches[each]
-        stretch = np.searchsorted(ends, columns.occurred_us[of_each] / 1e6, side="right")
-        for at, rows in _split(of_each, stretch):
-            rate, quantity = rates[at], columns.amount[rows]
+        occurred = columns.occurred_us[of_each] / 1e6
+        for rate, rows in _split_by_rate(known.stretches[each].timelines, of_each, occurred):
+            quantity = columns.amount[rows]
             if rate is None or rate.per >= _EXACT_MAX:
                 credits[rows] = -1
                 continue
@@ -80,6 +79,23 @@ def _split(rows: NDArray[np.intp], number: Array) -> Iterator[tuple[int, NDArray
         order = np.argsort(number, kind="stable")
         starts = np.flatnonzero(np.diff(number[order], prepend=-1))
         yield from zip(number[order][starts].tolist(), np.split(rows[order], starts[1:]), strict=True)
+
+
+def _split_by_rate(
+    timelines: Sequence[Timeline], rows: NDArray[np.intp], occurred: NDArray[np.float64], first: Rate | None = None
+) -> Iterator[tuple[Rate | None, NDArray[np.intp]]]:
+    """The rows of each rate, as Stretches.at() gives it. A rate may come more than once."""
+    if not timelines:
+        yield first, rows
+        return
+    timeline, *others = timelines
+    at = np.searchsorted(timeline.ends, occurred, side="right")
+    for number, some in _split(np.arange(len(rows)), at):
+        rate = timeline.in_force[number]
+        if rate is not None:
+            yield rate, rows[some]
+        else:
+            yield from _split_by_rate(others, rows[some], occurred[some], first_of(first, timeline.first[number]))
 
 
 def _round_half_even(numerator: Array, denominator: int) -> Array:
