@@ -145,6 +145,29 @@ def test_month_ends_are_expected_once_three_agree() -> None:
     assert daily[30] == pytest.approx(3 * float(np.median(daily)), rel=0.15)
 
 
+@pytest.mark.parametrize("rest", [0, 300 * CREDIT])
+def test_a_day_of_the_month_without_use_divides_nothing(rest: int) -> None:
+    """The first of each month is unused, or was in all months but one."""
+    micro = usual()
+    unused = [at for at in range(len(micro)) if (FIRST_DAY + timedelta(days=at)).day == 1]
+    for at in unused:
+        micro[at] = 0
+    micro[unused[-1]] = rest
+    end = projected(Series(FIRST_DAY, micro)).end_use
+    days = [amount or 0 for amount in micro]
+    assert end.p50 == pytest.approx(sum(days) / len(days) * 60, rel=0.15)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.05, 0.3, 0.6, 0.9]), st.integers(14, 280))
+def test_use_on_some_days_only_is_projected(seed: int, share: float, days: int) -> None:
+    rng = np.random.default_rng(seed)
+    amounts = np.where(rng.random(days) < share, rng.lognormal(20, 0.5, days), 0)
+    amounts[0] = 1
+    end = projected(Series(FIRST_DAY, [int(amount) for amount in amounts]), remaining=10**10).end_use
+    assert 0 <= end.p10 <= end.p50 <= end.p90
+
+
 def test_without_grants_there_is_no_run_out() -> None:
     answer = projected(Series(FIRST_DAY, usual()))
     assert (answer.run_out, answer.probability_not_in_period, answer.expiring_unused) == (None, None, None)

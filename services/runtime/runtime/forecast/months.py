@@ -12,6 +12,8 @@ MONTHS_MIN = 3
 """So many months must agree."""
 NOTICEABLE = 1.25
 """A day counts as unlike others if each of its months was so many times as large, or as small."""
+SMALLEST = 0.05
+"""Of a usual day: a place with less in one of its months is not compared. Nothing can be divided by days without use."""
 
 
 def place_in_month(day: date) -> int | None:
@@ -31,7 +33,9 @@ def month_factors(first_day: date, days: Floats) -> dict[int, float]:
     return {
         place: float(np.median(seen))
         for place, seen in ratios.items()
-        if len(seen) >= MONTHS_MIN and (min(seen) >= NOTICEABLE or max(seen) <= 1 / NOTICEABLE)
+        if len(seen) >= MONTHS_MIN
+        and min(seen) >= SMALLEST
+        and (min(seen) >= NOTICEABLE or max(seen) <= 1 / NOTICEABLE)
     }
 
 
