@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.calendar import Span
+from query_api.contracts.domain.periods import CreditPeriod
+from query_api.projection.compute import answer_glide_path
 from query_api.projection.domain.history import complete_until, days_in_a_row, elapsed_part, seed_of, usual_day
 from query_api.projection.domain.plan import exhausted_on, glide_path, tenths_ahead
+from query_api.projection.schemas import ProjectionQuery
+from query_api.projection.usage import ScopeUsage
 
 YEAR = Span(date(2026, 2, 15), date(2027, 2, 15))
 TODAY = date(2026, 11, 22)
@@ -34,6 +38,15 @@ def test_the_monthly_budget_has_what_the_month_used_already() -> None:
     assert (path.days, path.per_day) == (85, 100)
     assert [month.credits for month in path.months] == [900, 3_100, 3_100, 1_400]
     assert path.monthly_budget == 1_900
+
+
+def test_the_monthly_budget_counts_the_whole_month_also_if_the_credit_period_began_in_it() -> None:
+    """As the alert on the budget does."""
+    period = CreditPeriod("c", "p", Span(date(2026, 11, 16), date(2026, 12, 1)), 1_000, (None, None, None), None)
+    usage = ScopeUsage({date(2026, 10, 31): 7, date(2026, 11, 3): 5_000, date(2026, 11, 20): 100}, 100, 1_000, 900)
+    path = answer_glide_path(ProjectionQuery(), period, usage, TODAY)
+    assert path is not None
+    assert (path.remaining_credits, path.monthly_budget) == (900, 5_000 + 100 + 900)
 
 
 @pytest.mark.parametrize(

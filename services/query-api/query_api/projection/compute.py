@@ -173,9 +173,7 @@ def answer_glide_path(
         return None
     of_organization = query.product is None
     month = month_of(today)
-    used_this_month = sum(
-        credits for day, credits in usage.by_day.items() if month.first <= day < today and span.covers(day)
-    )
+    used_this_month = sum(credits for day, credits in usage.by_day.items() if month.first <= day < today)
     path = glide_path(before.remaining, used_this_month, today, span)
     formula = recommend_budget(period, usage.remaining, today) if of_organization else None
     return GlidePathResponse(
