@@ -18,6 +18,7 @@ from query_api.exports.domain.focus import BillingAccount, FocusDay, FocusLabel
 from query_api.exports.focus.domain.billing import billing_days
 from query_api.exports.focus.domain.charges import ContractBook, DayInvoice, charge_lines, correction_lines
 from query_api.exports.focus.domain.columns import COST_AND_USAGE, TABLES
+from query_api.exports.focus.domain.commitments import invoice_lines
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.people_rows import actor, attribution, show, use_by
@@ -195,6 +196,37 @@ def test_lines_of_an_invoice_add_up_to_it_at_the_prices_known_now(
             if line["InvoiceDetailId"] == f"{period.address}/overage" and not line["ChargeClass"]
         ]
         assert sum((Decimal(line["PricingQuantity"] or 0) for line in bought), Decimal()).scaleb(6) == beyond
+
+
+def test_purchases_are_corrected_at_the_prices_of_their_own_contract() -> None:
+    """A renewal began before the end of the old contract, so it prices the day on which the old shortfall is charged."""
+    old_period = CreditPeriod("old", "p", Span(START, date(2026, 4, 1)), 60, (None, None, None), None)
+    new_period = CreditPeriod("new", "p", Span(date(2026, 3, 1), date(2026, 9, 1)), 40, (None, None, None), None)
+    contracts = [
+        Contract(period.contract_id, period.span, Terms(minimum_commitment=minimum), [
+            PriceVersion(START, True, [PriceStep(date.min, Price(credit=3, currency="USD")), PriceStep(START, Price(credit=3, currency="USD"))]),
+            PriceVersion(date(2026, 5, 1), True, [PriceStep(date.min, Price(credit=now, currency="USD")), PriceStep(START, Price(credit=now, currency="USD"))]),
+        ])
+        for period, minimum, now in ((old_period, 100, 5), (new_period, None, 7))
+    ]  # fmt: skip
+    periods = [old_period, new_period]
+    book = ContractBook(contracts, periods, {}, {}, TODAY)
+    account, days = BillingAccount("org", None, "Seller", None), Days(START, TODAY)
+    billed: dict[str | None, Decimal] = {}
+    for line in (
+        *charge_lines(book, {}, days, account, GUARDED),
+        *correction_lines(book, {}, {}, days, account, GUARDED),
+    ):
+        cells = dict(zip(COST_AND_USAGE, line, strict=True))
+        cost = Decimal(cells["BilledCost"] or 0).scaleb(12)
+        billed[cells["InvoiceDetailId"]] = billed.get(cells["InvoiceDetailId"], Decimal()) + cost
+    assert billed == {"old/p/contracted": 60 * 5, "old/p/minimum_commitment": 40 * 5, "new/p/contracted": 40 * 7}
+    detailed = {
+        line["InvoiceDetailId"]: Decimal(line["BilledCost"] or 0).scaleb(12)
+        for line in invoice_lines(book, {}, {}, days, account, GUARDED)
+        if line["x_LineKind"] != "usage"
+    }
+    assert detailed == billed
 
 
 @given(st.dates(date(2025, 12, 1), date(2026, 5, 1)))

@@ -5,8 +5,10 @@ the id of an invoice add up to it.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from flexcredits_schemas.credits import scaled_text
@@ -33,6 +35,9 @@ SKUS: dict[LineKind, tuple[str, str, str]] = {
 }
 """SkuId, SkuMeter and description of purchases."""
 
+BOUGHT: tuple[LineKind, ...] = ("contracted", "minimum_commitment")
+"""Purchases at the price of a credit."""
+
 APPLIED_AFTER = ',"ContractCommitmentAppliedUnit":"Credits"}]}'
 
 
@@ -52,6 +57,16 @@ class Purchase(NamedTuple):
     kind: LineKind
     credits: int
     name: str
+
+
+class Priced(NamedTuple):
+    """Micro-credits by day that have a kind's prices of credits and of overage, those of these contracts."""
+
+    kind: LineKind
+    contracts: Sequence[Contract]
+    periods: Sequence[CreditPeriod]
+    at_credit_price: Mapping[date, int]
+    at_overage_price: Mapping[date, int]
 
 
 class ContractBook(NamedTuple):
@@ -151,26 +166,28 @@ def correction_lines(
     rules: CellRules,
 ) -> Iterator[list[str | None]]:  # fmt: skip
     """Lines of price corrections that were made on these days, in the order of COST_AND_USAGE."""
-    bought: dict[LineKind, dict[date, int]] = {"contracted": {}, "minimum_commitment": {}}
-    for purchase in purchases(book):
-        if purchase.kind in bought:
-            by_day = bought[purchase.kind]
-            by_day[purchase.day] = by_day.get(purchase.day, 0) + purchase.credits
-    parts: list[tuple[LineKind, Mapping[date, int], Mapping[date, int]]] = [("usage", used, overage)]
-    parts += [(kind, by_day, {}) for kind, by_day in bought.items()]
-    for kind, at_credit_price, at_overage_price in parts:
+    priced: list[Priced] = [Priced("usage", book.contracts, book.periods, used, overage)]
+    for kind in BOUGHT:
+        # Credits have the prices of their contract, also on days that another one prices.
+        for contract in book.contracts:
+            own = [period for period in book.periods if period.contract_id == contract.contract_id]
+            by_day = defaultdict[date, int](int)
+            for purchase in purchases(book._replace(periods=own)):
+                if purchase.kind == kind:
+                    by_day[purchase.day] += purchase.credits
+            priced.append(Priced(kind, [contract], own, by_day, {}))
+    for kind, contracts, periods, at_credit_price, at_overage_price in priced:
         for correction in price_corrections(
-            book.contracts, book.periods, at_credit_price, at_overage_price, days,
-            lambda day: billing_days(book.periods, day),
-        ):  # fmt: skip
-            period = period_on(book.periods, correction.days.first)
+            contracts, periods, at_credit_price, at_overage_price, days, partial(billing_days, periods)
+        ):
+            period = period_on(periods, correction.days.first)
             starts_at, ends_at = billing_instants(book.periods, correction.made_on, account.time_zone)
             billing: Cells = {"BillingPeriodStart": starts_at, "BillingPeriodEnd": ends_at}
             for line_kind, cost in ((kind, correction.usage), ("overage", correction.overage)):
                 if cost:
                     cells = correction_cells(correction, cost, account, is_overage=line_kind != "usage", rules=rules)
                     of_invoice = _of_invoice(period, line_kind, book, 0, account, rules) if period else {}
-                    about = _sku(line_kind, correction.days) if line_kind in bought else {}
+                    about = _sku(line_kind, correction.days) if line_kind in BOUGHT else {}
                     yield _ordered(
                         cells | _providers(account) | of_invoice | about | billing | {"ContractApplied": None}
                     )

@@ -1,14 +1,14 @@
 """Lines of the datasets Contract Commitment, Billing Period and Invoice Detail of FOCUS 1.4. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 from flexcredits_schemas.credits import scaled_text
 
 from query_api.calendar import Days, Span, span_of
 from query_api.contracts.domain.balance import period_state
-from query_api.contracts.domain.periods import Contract, CreditPeriod, period_on
+from query_api.contracts.domain.periods import Contract, CreditPeriod, PeriodKey, period_on
 from query_api.contracts.domain.prices import prices_of
 from query_api.contracts.domain.reconcile import commit
 from query_api.contracts.domain.terms import state_of
@@ -121,12 +121,12 @@ def billing_lines(
 ) -> Iterator[Cells]:
     """A line for each credit period and, for usage outside of them, each part of a month. Used credits add up to the usage."""
     by_span: dict[Days, int] = {}
-    for day, credits in used.items():
-        if period_on(book.periods, day) is None:
-            within = billing_days(book.periods, day)
-            by_span[within] = by_span.get(within, 0) + credits
+    by_period = divide(used, book.periods)
+    for day, credits in by_period.pop(None, {}).items():
+        within = billing_days(book.periods, day)
+        by_span[within] = by_span.get(within, 0) + credits
     spans: list[tuple[Span, CreditPeriod | None, int]] = [(span_of(of), None, sum_) for of, sum_ in by_span.items()]
-    spans += [(period.span, period, _sum(book, used, period)) for period in book.periods]
+    spans += [(period.span, period, sum(by_period.get(period.key, {}).values())) for period in book.periods]
     for span, period, credits in sorted(spans, key=lambda each: (each[0], each[1].address if each[1] else "")):
         if not _touches(span, days):
             continue
@@ -161,6 +161,7 @@ def invoice_lines(
     rules: CellRules,
 ) -> Iterator[Cells]:  # fmt: skip
     """Lines of the statements of credit periods that have begun, at the prices known now. A line has one currency."""
+    used_by, overage_by = divide(used, book.periods), divide(overage, book.periods)
     for period in book.periods:
         if period.span.starts_on > book.today or not _touches(period.span, days):
             continue
@@ -168,13 +169,12 @@ def invoice_lines(
         first, last = period.span.starts_on, period.span.ends_on - timedelta(days=1)
         parts: list[tuple[LineKind, int, int | None, str | None]] = []  # kind, micro-credits, price, currency
         at_first = prices.price_on(first)
-        parts.append(("usage", _sum(book, used, period), 0, at_first.currency))
+        parts.append(("usage", sum(used_by.get(period.key, {}).values()), 0, at_first.currency))
         parts.append(("contracted", period.contracted or 0, at_first.credit, at_first.currency))
         parts.append(("add_on", period.add_ons or 0, 0, at_first.currency))
-        for day, credits in overage.items():
-            if period_on(book.periods, day) is period:
-                price = prices.price_on(day)
-                parts.append(("overage", credits, price.overage, price.currency))
+        for day, credits in overage_by.get(period.key, {}).items():
+            price = prices.price_on(day)
+            parts.append(("overage", credits, price.overage, price.currency))
         at_last = prices.price_on(last)
         parts.append(("minimum_commitment", shortfall_in(book, period), at_last.credit, at_last.currency))
         lines: dict[tuple[LineKind, str | None], list[tuple[int, int | None]]] = {}
@@ -223,9 +223,14 @@ def _invoice_line(
     }
 
 
-def _sum(book: ContractBook, used: Mapping[date, int], period: CreditPeriod) -> int:
-    """Usage of the days that belong to a period; of overlapping periods, a day belongs to the one that began last."""
-    return sum(credits for day, credits in used.items() if period_on(book.periods, day) is period)
+def divide(by_day: Mapping[date, int], periods: Sequence[CreditPeriod]) -> dict[PeriodKey | None, dict[date, int]]:
+    """Amounts of the days of each credit period, and outside of all (None). Of overlapping periods, a day belongs to the one
+    that began last."""
+    found: dict[PeriodKey | None, dict[date, int]] = {}
+    for day, amount in by_day.items():
+        period = period_on(periods, day)
+        found.setdefault(period.key if period else None, {})[day] = amount
+    return found
 
 
 def _credits(amount: int | None) -> str | None:
