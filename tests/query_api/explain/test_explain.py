@@ -233,6 +233,9 @@ async def test_where_groups_only_are_shown_no_person_is(api: Api, people: People
     for group, problem in (("unknown", "/problems/too-few-people"), ("large", None)):
         found = await api.ask(f"/api/v1/explain?{OCTOBER}&group={group}")
         assert found.json().get("type") == problem, group
+    # The share of usage at each price would say how much was used before and after its change, by fewer than five perhaps.
+    assert part(found.json(), "rate")["known"] is False
+    assert part(answer, "rate")["known"] is True
     # Of the earlier range alone too few may be shown, and then the change would reveal them.
     await people.use("new-one", "2026-08-10", 5 * MICRO, group="large")
     august = "/api/v1/explain?from=2026-10&to=2026-10&before_from=2026-08&before_to=2026-08&group=large"

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+from flexcredits_schemas.events import FeatureKind, Product
 from flexcredits_schemas.identity import OTHER
 from flexcredits_schemas.rating.card import DEPLOYMENT, Rate, RateCard
 from query_api.explain.domain.items import FeatureKey
@@ -14,9 +15,9 @@ from query_api.explain.domain.prices import (
     compare_prices,
     find_instants,
 )
-from query_api.explain.list_prices import units_of
+from query_api.explain.list_prices import find_units
 
-CHAT = ("assistant", "model", "chat")
+CHAT: tuple[Product, FeatureKind, str] = ("assistant", "model", "chat")
 ALWAYS = float("-inf")
 
 
@@ -87,8 +88,14 @@ def test_a_unit_with_a_price_in_one_range_only_changes_nothing() -> None:
     assert compare_prices([piece(10)], [piece(10, input=2)]) == UNCHANGED
 
 
+def test_units_are_those_with_a_rate_of_the_feature_or_of_any() -> None:
+    rates = [rate(1, 0, unit="b"), rate(1, 0, feature="chat", unit="a"), rate(1, 0, feature="other", unit="c")]
+    chat, tool = FeatureKey(*CHAT), FeatureKey("assistant", "tool", "chat")
+    assert find_units([chat, tool], rates) == {chat: ["a", "b"]}
+
+
 def test_features_beyond_the_limit_have_no_price() -> None:
     """Their rates are those of their own names, which may differ from the one of all features."""
     rates = [rate(1, 0), rate(2, 0, feature="chat", unit="images")]
-    assert units_of(FeatureKey("assistant", "model", "chat"), rates) == ["images", "tokens"]
-    assert units_of(FeatureKey("assistant", "model", OTHER), rates) == []
+    chat, others = FeatureKey(*CHAT), FeatureKey("assistant", "model", OTHER)
+    assert find_units([chat, others], rates) == {chat: ["images", "tokens"]}

@@ -92,6 +92,9 @@ async def test_more_than_the_maximum_is_refused_with_the_label_at_fault(api: Api
         assert ("200,000" if "label=" in path or "actor=" in path else "100,000") in answer.json()["detail"], path
         assert "`trace`" in answer.json()["detail"]
         assert "`kind`" not in answer.json()["detail"]
+    explained = await api.get("/api/v1/explain?from=2026-11&to=2026-11&people=true")  # only its people are too many
+    assert explained["total"] == "0.200001"
+    assert [part["kind"] for part in explained["parts"] if not part["known"]] == ["new_people", "gone_people"]
     earlier = await api.get(f"{PEOPLE}&from=2026-10&to=2026-10")
     assert (earlier["total"], [row["id"] for row in earlier["rows"]]) == ("0.000007", ["old"])
     await db.execute(

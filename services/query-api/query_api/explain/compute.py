@@ -15,6 +15,7 @@ from query_api.db.cache import VersionedCache
 from query_api.db.session import ReadSession
 from query_api.explain.domain.decompose import NO_PEOPLE, LateUses, decompose
 from query_api.explain.domain.items import UNSAVED, FeatureKey, ItemKey, Part, PartKind, Usage
+from query_api.explain.domain.prices import PriceChange
 from query_api.explain.list_prices import read_prices
 from query_api.explain.people import read_people
 from query_api.explain.ranges import Compared, choose_ranges
@@ -103,7 +104,11 @@ async def read_explanation(
         late = pair_late(*ranges)
     else:
         unknown.add("late")
-    prices, unpriced = await read_prices(session, selected.series, selected.sum, compared, now)
+    prices, unpriced = dict[FeatureKey, PriceChange](), list[FeatureKey]()
+    if selected.chosen is not None and selected.chosen.needs_five:
+        unknown.add("rate")  # average prices would say how much was used before and after a change
+    else:
+        prices, unpriced = await read_prices(session, selected.series, selected.sum, compared, now)
     people = None
     if query.people and selected.chosen is None:
         everything = not is_filtered and query.product is None

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from typing import NamedTuple
 
 from flexcredits_schemas.calendar import local_date, midnight
@@ -14,6 +15,7 @@ from query_api.explain.domain.items import FeatureKey
 from query_api.explain.domain.prices import Piece, PriceChange, average_prices, compare_prices, find_instants
 from query_api.explain.queries import select_changing_rates
 from query_api.explain.ranges import Compared
+from query_api.turns import compute
 from query_api.usage.domain.series import PickedSeries, Series, SeriesColumns
 
 SumSeries = Callable[[ReadSession, PickedSeries, Sequence[Days]], Awaitable[dict[date, SeriesColumns]]]
@@ -32,12 +34,9 @@ async def read_prices(
     rates = await select_changing_rates(session, begin, end)
     card = RateCard()
     card.add(rates)
-    features = {FeatureKey(one.product, *one.feature) for one in series.by_id.values()}
-    changes = dict[FeatureKey, list[float]]()
-    units = {feature: units_of(feature, rates) for feature in features} if rates else {}
-    for feature, its_units in units.items():
-        if its_units and (found := find_instants(card, feature, its_units, begin.timestamp(), end.timestamp())):
-            changes[feature] = found
+    features = {FeatureKey(one.product, *one.feature) for one in series.by_id.values()} if rates else set()
+    units = find_units(features, rates)
+    changes = await compute(len(units), find_changes, card, units, begin.timestamp(), end.timestamp())
     if not changes:
         return {}, []
     changed = {number: one for number, one in series.by_id.items() if FeatureKey(one.product, *one.feature) in changes}
@@ -75,10 +74,15 @@ class PieceReader(NamedTuple):
             if until <= since:
                 continue  # it has not begun
             credits = add_up(sums.get(part.first), self.series.by_id, used)
+            prices = await compute(len(of_feature), self.price, of_feature, since, until)
             for feature, pieces in of_feature.items():
-                prices = average_prices(self.card, feature, self.units[feature], since, until)
-                pieces.append(Piece(round(until - since), credits.get(feature, 0), prices))
+                pieces.append(Piece(max(1, round(until - since)), credits.get(feature, 0), prices[feature]))
         return Pieces(of_feature, used)
+
+    def price(
+        self, features: Iterable[FeatureKey], since: float, until: float
+    ) -> dict[FeatureKey, Mapping[str, Fraction]]:
+        return {feature: average_prices(self.card, feature, self.units[feature], since, until) for feature in features}
 
 
 def compare(before: Pieces, after: Pieces) -> tuple[dict[FeatureKey, PriceChange], list[FeatureKey]]:
@@ -93,18 +97,27 @@ def compare(before: Pieces, after: Pieces) -> tuple[dict[FeatureKey, PriceChange
     return prices, unpriced
 
 
-def units_of(feature: FeatureKey, rates: Sequence[Rate]) -> list[str]:
-    """The units in which the feature may have a price, sorted. None for features beyond the limit of new ones, whose rates
-    are those of their own names."""
-    if feature.feature == OTHER:
-        return []
-    return sorted(
-        {
-            rate.unit
-            for rate in rates
-            if (rate.product, rate.feature_kind) == feature[:2] and rate.feature in (feature.feature, ANY_FEATURE)
-        }
-    )
+def find_units(features: Iterable[FeatureKey], rates: Iterable[Rate]) -> dict[FeatureKey, list[str]]:
+    """The units in which the features may have a price, sorted. Features without one are left out, and so are features beyond
+    the limit of new ones, whose rates are those of their own names."""
+    of_rates = dict[tuple[str, str, str], set[str]]()
+    for rate in rates:
+        of_rates.setdefault((rate.product, rate.feature_kind, rate.feature), set()).add(rate.unit)
+    found = dict[FeatureKey, list[str]]()
+    for feature in features:
+        names = () if feature.feature == OTHER else (feature.feature, ANY_FEATURE)
+        units = set[str]().union(*(of_rates.get((*feature[:2], name), ()) for name in names))
+        if units:
+            found[feature] = sorted(units)
+    return found
+
+
+def find_changes(
+    card: RateCard, units: Mapping[FeatureKey, Sequence[str]], begin: float, end: float
+) -> dict[FeatureKey, list[float]]:
+    """The times at which a price of each feature changes; features without such a time are left out."""
+    found = {feature: find_instants(card, feature, its_units, begin, end) for feature, its_units in units.items()}
+    return {feature: times for feature, times in found.items() if times}
 
 
 def end_of(days: Days, zone: str | None, now: datetime) -> datetime:

@@ -14,6 +14,7 @@ from query_api.explain.domain.decompose import People
 from query_api.explain.domain.items import ItemKey, Person, Usage
 from query_api.explain.queries import sum_attributed_series
 from query_api.explain.ranges import Compared
+from query_api.http.problems import ApiProblem
 
 ATTRIBUTIONS_MAX = 5_000
 """Of people of one range only, whose usage by series is read from daily rows. With more, people are not separated."""
@@ -22,13 +23,18 @@ ATTRIBUTIONS_MAX = 5_000
 async def read_people(
     session: ReadSession, books: Books, compared: Compared, keys: Mapping[int, ItemKey], series: Sequence[int] | None, today: date
 ) -> People | None:  # fmt: skip
-    """`series` None: all, else `keys` has them. None if the organization does not show people, there are too many,
-    or both ranges begin on the same day."""
+    """`series` None: all, else `keys` has them. None if the organization does not show people, there are too many of them or
+    of their attributions, or both ranges begin on the same day."""
     if (await select_people_settings(session)).people == "groups_only":
         return None
     if compared.before.first == compared.now.first:  # reads are by first day, and two reads may be of two books
         return None
-    book, folds = await read_folds(session, books, compared, series, today)
+    try:
+        book, folds = await read_folds(session, books, compared, series, today)
+    except ApiProblem as problem:
+        if problem.problem == "too-many-attributions":
+            return None  # the other parts do not need people
+        raise
     before, now = (grown(fold.is_used, len(book.keys)) for fold in folds)
     found: list[dict[Person, dict[ItemKey, Usage]]] = []
     for rows, days in ((before & ~now, compared.before), (now & ~before, compared.now)):

@@ -1,6 +1,7 @@
 import { Skeleton } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { isZero, toMicro } from "../format/credits"
+import { todayIn } from "../format/dates"
 import type { Format } from "../format/format"
 import { listOf } from "../format/format"
 import { useFormat } from "../format/useFormat"
@@ -66,7 +67,8 @@ function sentenceOf(explanation: Explanation, format: Format): string {
 }
 
 function Notes({ explanation }: { explanation: Explanation }) {
-  const { before_days, days, parts, unpriced } = explanation
+  const { range, before_range, before_days, days, parts, unpriced } = explanation
+  const today = todayIn(useFormat().timeZone)
   const unknown = unknownIn(parts)
   return (
     <div className={classes.notes}>
@@ -75,6 +77,7 @@ function Notes({ explanation }: { explanation: Explanation }) {
           {days} days are compared with {before_days}. All rows but the one for days compare equal numbers of days.
         </p>
       )}
+      {(range.to === today || before_range.to === today) && <p>Today is not over, but counts as a whole day.</p>}
       {unknown.length > 0 && (
         <p>With these filters, {listOf(unknown)} cannot be separated from use and credits per use.</p>
       )}

@@ -60,9 +60,10 @@ it("names what a contributor is about", () => {
 
 it("names the parts that cannot be computed under the filters", () => {
   const parts = [
+    part("rate", "0.000000", false),
     part("late", "0.000000", false),
     part("corrections", "0.000000"),
     part("new_people", "0.000000", false),
   ]
-  expect(unknownIn(parts)).toEqual(["late data"])
+  expect(unknownIn(parts)).toEqual(["prices", "late data"])
 })

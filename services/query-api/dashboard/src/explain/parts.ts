@@ -96,6 +96,6 @@ const PEOPLE: PartKind[] = ["new_people", "gone_people"]
 
 /** What cannot be computed under the filters, for a sentence. People are asked for only for long ranges. */
 export function unknownIn(parts: readonly Part[]): string[] {
-  const names: Partial<Record<PartKind, string>> = { late: "late data", corrections: "corrections" }
+  const names: Partial<Record<PartKind, string>> = { rate: "prices", late: "late data", corrections: "corrections" }
   return parts.flatMap(({ kind, known }) => (known || PEOPLE.includes(kind) ? [] : [names[kind] ?? kind]))
 }

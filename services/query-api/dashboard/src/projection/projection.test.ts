@@ -42,18 +42,18 @@ describe("the run-out date", () => {
     [
       ["2027-02-03", "2027-02-09", "2027-02-19"],
       "0.000000",
-      "Projected to run out around Feb 9, 2027, between Feb 3, 2027 and Feb 19, 2027.",
+      "Projected to run out around Feb 9, 2027, 8 of 10 times between Feb 3, 2027 and Feb 19, 2027.",
     ],
     [["2027-02-03", "2027-02-03", "2027-02-03"], "0.000000", "Projected to run out on Feb 3, 2027."],
     [
       ["2027-02-03", "2027-02-09", null],
       "0.250000",
-      "Projected to run out around Feb 9, 2027, at the earliest Feb 3, 2027; may last (25.0% of projections).",
+      "Projected to run out around Feb 9, 2027, 9 of 10 times not before Feb 3, 2027; may last (25.0% of projections).",
     ],
     [
       ["2027-02-03", null, null],
       "0.700000",
-      "Projected to last to the end of the period (70.0% of projections); at the earliest out on Feb 3, 2027.",
+      "Projected to last to the end of the period (70.0% of projections); 9 of 10 times not out before Feb 3, 2027.",
     ],
     [[null, null, null], "0.990000", "Projected to last to the end of the period."],
   ])("%j", ([p10, p50, p90], lasts, words) => {

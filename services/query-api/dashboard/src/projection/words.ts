@@ -20,11 +20,11 @@ function dateWords({ p10, p50, p90 }: Schemas["ProjectedDates"], lasts: string |
   if (p10 === null) return "Projected to last to the end of the period."
   const chance = lasts === null ? "" : ` (${format.share(lasts)} of projections)`
   if (p50 === null)
-    return `Projected to last to the end of the period${chance}; at the earliest out on ${format.day(p10)}.`
+    return `Projected to last to the end of the period${chance}; 9 of 10 times not out before ${format.day(p10)}.`
   if (p90 === null)
-    return `Projected to run out around ${format.day(p50)}, at the earliest ${format.day(p10)}; may last${chance}.`
+    return `Projected to run out around ${format.day(p50)}, 9 of 10 times not before ${format.day(p10)}; may last${chance}.`
   if (p10 === p90) return `Projected to run out on ${format.day(p50)}.`
-  return `Projected to run out around ${format.day(p50)}, between ${format.day(p10)} and ${format.day(p90)}.`
+  return `Projected to run out around ${format.day(p50)}, 8 of 10 times between ${format.day(p10)} and ${format.day(p90)}.`
 }
 
 function expiryWords({ expiring_unused, run_out }: Schemas["ProjectedPeriod"], format: Format): string[] {
