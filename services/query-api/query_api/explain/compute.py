@@ -92,9 +92,9 @@ async def read_explanation(
     named = [await names.read(session, version, product, kinds) for product, kinds in choose_kinds(query)]
     agents = await names.read_agents(session, version, "agents")
     selected = await select_series(session, query, named, compared, today)
-    keys = {number: key_of(one, agents) for number, one in selected.series.by_id.items()}
+    keys = await compute(len(selected.series.by_id), find_keys, selected.series.by_id, agents)
     ranges = [await selected.read(session, cache, version, days) for days in compared]
-    before, after = [add_up(usage, keys) for usage in ranges]
+    before, after = [await compute(len(keys), add_up, usage, keys) for usage in ranges]
     unknown = set[PartKind]()
     is_filtered = (query.view, query.surface, query.agent, query.feature) != (None, None, None, None)
     if selected.chosen is not None:
@@ -164,6 +164,10 @@ async def select_series(
     if chosen is not None and not chosen.shows_previous:
         raise too_few_people()
     return Selected(series, chosen)
+
+
+def find_keys(series: Mapping[int, Series], agents: Mapping[str, Agent]) -> dict[int, ItemKey]:
+    return {number: key_of(one, agents) for number, one in series.items()}
 
 
 def key_of(series: Series, agents: Mapping[str, Agent]) -> ItemKey:

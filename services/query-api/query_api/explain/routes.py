@@ -16,6 +16,7 @@ from query_api.explain.domain.items import Contribution, FeatureKey, Part, PartK
 from query_api.explain.names import NameBook
 from query_api.explain.schemas import ExplainedPart, ExplainQuery, Explanation, Unpriced
 from query_api.http.fields import date_range
+from query_api.turns import compute
 from query_api.usage.breakdown.answers import change_text
 from query_api.usage.breakdown.names import names_of
 from query_api.usage.domain.catalog import Feature
@@ -44,7 +45,8 @@ async def get_explanation(
     people = [subject.person.id for top in tops.values() for subject, _ in top if subject.person]
     person_names = await select_actor_names(session, people)
     await session.finish()
-    movers = find_movers(explained.before, explained.now, query.limit)
+    items = len(explained.before) + len(explained.now)
+    movers = await compute(items, find_movers, explained.before, explained.now, query.limit)
     unpriced = explained.unpriced[:UNPRICED_MAX]
     names = NameBook.of(
         features_of([*tops.values(), movers], unpriced), explained.names, explained.agents, person_names, today
