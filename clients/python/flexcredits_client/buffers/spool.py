@@ -40,9 +40,9 @@ class Spool:
                 sync_folder(each)
         self._segments: deque[Segment] = deque()
         self._head: deque[bytes] = deque()
-        self._next = 0
+        self._last = -1
         for path in segment_paths(self._slot):
-            self._next = number_of(path) + 1
+            self._last = number_of(path)
             self._recover(path)
         self._is_writable = False
         """Whether the last segment is ours to append to: what a dead process left may end in a torn record."""
@@ -72,8 +72,9 @@ class Spool:
 
     def _start_segment(self) -> None:
         self._sync()
-        self._segments.append(Segment(self._slot / f"{self._next:012d}.log", is_new=True))
-        self._next += 1
+        # Counted first: a signal's handler that raises an exception may leave the new file behind, empty.
+        self._last += 1
+        self._segments.append(Segment(self._slot / f"{self._last:012d}.log", is_new=True))
         self._is_writable = True
         if self._fsync_s is not None:
             sync_folder(self._slot)

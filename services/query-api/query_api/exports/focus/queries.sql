@@ -1,5 +1,6 @@
 -- name: copy_focus_1_4
--- Daily usage in a range of days as rows of FOCUS 1.4: with corrections as separate rows or, of one day, by actor and group.
+-- Daily usage in a range of days as rows of FOCUS 1.4.
+-- With corrections as separate rows or, of one day, by actor and group.
 -- The regular expressions are those of CellPatterns.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
 SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
