@@ -31,9 +31,6 @@ class CellPatterns(NamedTuple):
     calls: str = r"[(|!\[（｜！［]"
 
 
-NO_PATTERNS = CellPatterns("$.", "$.", "$.", "$.")
-"""They match nothing: no cell needs an apostrophe."""
-
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+-]")
 _NAMED_UP_TO = 60  # characters; file systems limit names to 255 bytes
 
@@ -78,11 +75,6 @@ def id_cell(text: str | None) -> str | None:
     return guard_id(text) if text else None
 
 
-def exact_cell(text: str | None) -> str | None:
-    """A text as it is, or None for an empty one."""
-    return text or None
-
-
 class CellRules(NamedTuple):
     """How texts and ids become cells."""
 
@@ -93,8 +85,6 @@ class CellRules(NamedTuple):
 
 GUARDED = CellRules(text_cell, id_cell, CellPatterns())
 """For CSV files, which people open in spreadsheets."""
-EXACT = CellRules(exact_cell, exact_cell, NO_PATTERNS)
-"""For typed files, whose readers never interpret a text."""
 
 
 def end_lines(data: bytes) -> bytes:
