@@ -28,8 +28,16 @@ LIMITS_MS = {
     "trend of a year": 150,
     "breakdown of all time": 150,
     "projection": 100,
+    "explain": 150,
 }
-MIX = {"overview": 40, "breakdown of a month": 40, "trend of a year": 15, "breakdown of all time": 5, "projection": 5}
+MIX = {
+    "overview": 40,
+    "breakdown of a month": 40,
+    "trend of a year": 15,
+    "breakdown of all time": 5,
+    "projection": 5,
+    "explain": 5,
+}
 VIEWS = [("assistant", "models"), ("assistant", "tools"), ("assistant", "other_features"), ("agents", "agents"), ("agents", "features"), ("api", "namespaces")]  # fmt: skip
 
 
@@ -131,6 +139,8 @@ def request_of(kind: str, chance: random.Random) -> tuple[str, dict[str, str]]:
     if kind == "breakdown of all time":
         return "/breakdown", {"product": product, "view": view, "range": "all"}
     month = (today.replace(day=15) - timedelta(days=30 * chance.randrange(12))).strftime("%Y-%m")
+    if kind == "explain":
+        return "/explain", {"from": month, "to": month}
     return "/breakdown", {"product": product, "view": view, "from": month, "to": month}
 
 

@@ -229,6 +229,14 @@ async def test_the_period_is_drawn_to_its_end_and_the_run_out_date_is_shown(
             value = re.escape(f"{Decimal(last[name][-1]):,.2f}")
             await expect(chart).to_have_attribute("aria-valuetext", re.compile(value))
         await visit.assert_accessible("the projection")
+        await visit.open("/?scope=all&sum=cumulative&interval=week&chart=table")
+        newest = visit.of_test_id("trend-table").get_by_role("row").nth(1)
+        await expect(newest).to_contain_text("not started")
+        last = (await answers[-1].json())["projection"]["band"]
+        for name in ("p10", "p50", "p90"):
+            await expect(newest).to_contain_text(f"{Decimal(last[name][-1]):,.2f}")
+        await expect(newest.get_by_role("button")).to_have_count(0)  # it has no usage to explain
+        await visit.assert_accessible("the projection as a table")
 
 
 async def test_why_there_is_no_run_out_date(stack: WholeStack, browser: Browser) -> None:

@@ -34,6 +34,12 @@ async def test_a_column_is_explained_against_the_one_before(stack: WholeStack, b
         panel = visit.page.get_by_role("dialog", name="Why usage changed")
         rows = panel.get_by_test_id("explain-waterfall").get_by_role("row")
         await expect(rows).to_have_count(len(parts) + 3)  # the heads and both totals
+        heads = panel.get_by_test_id("explain-waterfall").get_by_role("columnheader")
+        await expect(heads).to_have_text(["What changed", "Credits"])
+        assert (
+            await heads.first.evaluate("head => getComputedStyle(head.closest('thead')).display")
+            == "table-header-group"
+        )
         await expect(panel.get_by_test_id("explain-lead")).to_contain_text(re.compile("more|fewer"))
         await expect(panel.get_by_test_id("explain-movers").get_by_role("listitem")).to_have_count(5)
         part = panel.get_by_test_id("explain-waterfall").get_by_role("button").first

@@ -88,6 +88,18 @@ def test_a_longer_range_has_a_part_for_its_days() -> None:
     assert found == {"days": 30 * MICRO}
 
 
+def test_a_contributor_has_its_whole_usage_also_of_items_that_add_nothing() -> None:
+    before: Items = {item("a"): Usage(20, 10), item("gone", "x"): Usage(0, 3), item("gone", "y"): Usage(8, 4)}
+    now: Items = {item("a"): Usage(30, 15), item("new"): Usage(50, 5), item("free"): Usage(0, 2)}
+    found = decompose(before, now, Lengths(10, 20))
+    [(of_days, days)] = found["days"].top(5)
+    assert (of_days.product, days.credits_before, days.credits, days.uses_before, days.uses) == ("assistant", 28, 80, 17, 22)  # fmt: skip
+    [(_, gone)] = found["gone_features"].top(5)
+    assert (gone.credits_before, gone.uses_before) == (8, 7)
+    assert [subject.feature for subject, _ in found["new_features"].top(5)] == ["new"]  # the free one adds nothing
+    assert found["new_features"].rows == 1
+
+
 def test_a_price_that_doubles_is_rate() -> None:
     key = FeatureKey("assistant", "tool", "a")
     doubled = {key: PriceChange(Fraction(1), Fraction(2))}
@@ -141,7 +153,8 @@ def test_parts_and_contributions_add_up_to_the_change(
     assert sum(part.amount for part in found.values()) == change
     for part in found.values():
         shown = part.top(limit)
-        assert len(shown) <= limit
+        assert len(shown) == min(limit, part.rows)
+        assert all(each.amount for _, each in shown)
         assert [abs(each.amount) for _, each in shown] == sorted((abs(each.amount) for _, each in shown), reverse=True)
 
 

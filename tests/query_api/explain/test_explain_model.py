@@ -190,3 +190,38 @@ async def test_who_filters_have_the_change_of_people(api: Api, known: Model) -> 
         assert [micro(answer["previous"]), micro(answer["total"])] == totals
         assert sum(parts_of(answer).values()) == totals[1] - totals[0]
         assert not any(part["known"] for part in answer["parts"] if part["kind"] in ("late", "corrections", "new_people"))  # fmt: skip
+
+
+async def test_parts_add_up_where_prices_changed_and_only_groups_are_shown(
+    api: Api, db: TableRows, known: Model
+) -> None:
+    """Of a range about too few people nothing is shown; all else has parts that add up."""
+    chance = random.Random(7)
+    await db.execute("UPDATE organizations SET people = 'groups_only', event_offset = coalesce(event_offset, 0) + 1")
+    await db.execute(
+        "INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, received_at, catalog_offset, source, event_id)"
+        " SELECT 0, product, 'model', '*', 'tokens', day, 1000, at, 1000 + day, 'catalog', product || day FROM generate_series(3, 60, 9) AS day,"
+        " LATERAL (SELECT $1::date + day AS at) AS changes, unnest(ARRAY['assistant', 'agents']) AS product", FIRST,
+    )  # fmt: skip
+    shown = []
+    for query in (
+        "",
+        "people=true",
+        "product=assistant",
+        "group=g_eng",
+        "group=g_ops&product=agents",
+        "label=project:atlas",
+    ) * 2:
+        now, before = random_days(chance), random_days(chance)
+        days = f"from={now[0]}&to={now[1]}&before_from={before[0]}&before_to={before[1]}"
+        response = await api.ask(f"/api/v1/explain?{days}&{query}")
+        answer, is_of_group = response.json(), "group" in query or "label" in query
+        if response.status_code != 200:
+            assert (is_of_group, answer["type"]) == (True, "/problems/too-few-people")
+            continue
+        shown.append(answer)
+        assert sum(parts_of(answer).values()) == micro(answer["change"]) == micro(answer["total"]) - micro(answer["previous"])  # fmt: skip
+        states = {part["kind"]: part["known"] for part in answer["parts"]}
+        assert (states["new_people"], states["rate"]) == (False, not is_of_group)
+    assert len(shown) >= 6
+    assert any(parts_of(answer)["rate"] for answer in shown)

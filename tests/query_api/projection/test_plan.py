@@ -1,6 +1,7 @@
 """Glide path, pace, and the part of today that is over."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -100,12 +101,36 @@ def test_days_before_today_must_be_complete(complete_to: datetime | None, comple
 
 
 def test_today_is_measured_by_the_shape_of_last_weeks_day() -> None:
-    office = [(quarter, 10) for quarter in range(36, 72)]  # from 9 to 18 o'clock
+    office = [(at(9, day=15) + timedelta(minutes=15 * quarter), 10) for quarter in range(36)]  # from 9 to 18 o'clock
     assert elapsed_part(at(8), TODAY, "UTC", office) == 0
     assert elapsed_part(at(13, 30), TODAY, "UTC", office) == 0.5
     assert elapsed_part(at(18), TODAY, "UTC", office) == 1
     assert elapsed_part(at(6), TODAY, "UTC", []) == 0.25
     assert usual_day(TODAY, "Asia/Kathmandu") == (at(18, 15, day=14), at(18, 15, day=15))
+
+
+@pytest.mark.parametrize(
+    ("today", "hours", "noon"),
+    [
+        (date(2026, 10, 25), 25, datetime(2026, 10, 25, 11, tzinfo=UTC)),
+        (
+            date(2026, 11, 1),
+            24,
+            datetime(2026, 11, 1, 11, tzinfo=UTC),
+        ),  # the week after: last week's day is the long one
+        (date(2026, 3, 29), 23, datetime(2026, 3, 29, 10, tzinfo=UTC)),
+        (date(2026, 4, 5), 24, datetime(2026, 4, 5, 10, tzinfo=UTC)),
+    ],
+)
+def test_days_on_which_clocks_change_keep_the_shape_of_office_hours(today: date, hours: int, noon: datetime) -> None:
+    begins, ends = usual_day(today, "Europe/Berlin")
+    quarters = [begins + timedelta(minutes=15 * number) for number in range((ends - begins) // timedelta(minutes=15))]
+    office = [(each, 10) for each in quarters if 9 <= each.astimezone(ZoneInfo("Europe/Berlin")).hour < 15]
+    assert elapsed_part(noon, today, "Europe/Berlin", office) == 0.5
+    before, after = usual_day(today + timedelta(days=7), "Europe/Berlin")
+    assert (after - before) / timedelta(hours=1) == hours
+    assert elapsed_part(before, today, "Europe/Berlin", office) == 0
+    assert elapsed_part(after, today, "Europe/Berlin", office) == 1
 
 
 def test_days_without_usage_are_zero() -> None:

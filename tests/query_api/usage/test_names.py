@@ -187,6 +187,21 @@ def test_a_cache_returns_values_of_the_same_version_only() -> None:
     assert [cache.get(("days", number), "v1") for number in (3, 4)] == [None, "large"]
 
 
+def test_an_organization_with_many_values_does_not_push_out_those_of_others() -> None:
+    cache = VersionedCache(bytes_max=100)
+    cache.put(("days", 1), "v1", "one", 20)
+    for number in range(1_000):  # such as projections of agents
+        cache.put(("outlook", 2, number), "v1", number, 10)
+    assert cache.get(("days", 1), "v1") == "one"
+    kept = [number for number in range(1_000) if cache.get(("outlook", 2, number), "v1") is not None]
+    assert kept == [*range(992, 1_000)]  # what nobody else needs is its own
+    for organization in range(3, 8):
+        cache.put(("days", organization), "v1", "other", 10)
+    assert all(cache.get(("days", organization), "v1") for organization in (1, *range(3, 8)))
+    cache.put(("days", 9), "v1", "large", 99)
+    assert cache.get(("days", 9), "v1") == "large"
+
+
 async def test_only_the_organizations_read_last_are_kept(pool: Pool, db: TableRows) -> None:
     names = Names(series_max=3)
     for name in ("one", "two", "three"):

@@ -89,5 +89,5 @@ def answer_part(kind: PartKind, part: Part, top: Top, explained: Explained, name
         known=kind not in explained.unknown,
         contributors=[names.contributor(*each) for each in top],
         others=part.amount - sum(contribution.amount for _, contribution in top),
-        other_rows=len(part.contributions) - len(top),
+        other_rows=part.rows - len(top),
     )

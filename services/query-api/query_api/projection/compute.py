@@ -2,10 +2,11 @@
 
 import asyncio
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from flexcredits_schemas.calendar import midnight
-from runtime.forecast.model import Amounts, Grant, Projection, Refusal, Series
-from runtime.forecast.project import DAYS_MAX, project
+from runtime.forecast.model import Amounts, Projection, Refusal
+from runtime.forecast.project import DAYS_MAX, Outlook, foresee, project_outlook
 
 from query_api.access.state import AppState
 from query_api.calendar import Span, elapsed_share, month_of, today_in
@@ -36,8 +37,8 @@ from query_api.usage.versions import UsageVersion, select_usage_version
 
 ENDLESS_DAYS = 366
 """A credit period without an end is projected for a year."""
-DAY_BYTES = 300
-"""Of a kept answer, for each projected day."""
+OUTLOOK_BYTES = 15_000
+"""Of a kept outlook, besides its arrays; most are the known days."""
 
 
 async def compute_projection(
@@ -58,25 +59,49 @@ async def compute_projection(
     refusal = refuse_period(period.span, complete, version, today)
     if refusal is None and (missing := await why_not_counted(app, session, version, today)):
         refusal = ProjectionRefusal(reason="usage_not_counted", detail=missing)
-    key = ("projection", session.organization_id, period.key, query.product, query.agent)
-    its_version = (name, version.tag, organization.time_zone, today, complete, refusal)
-    kept: ProjectionResponse | None = app.cache.get(key, its_version)
-    quarters = await read_quarters(app, session, version, today) if kept is None and refusal is None else []
-    await session.finish()
-    if kept is None:
-        at = complete or midnight(today, organization.time_zone)
+    at, elapsed = complete or midnight(today, organization.time_zone), 0.0
+    if refusal is None:
+        quarters = await read_quarters(app, session, version, today)
         elapsed = elapsed_part(at, today, organization.time_zone, quarters)
-        seed = seed_of(name, query.product, query.agent, at, organization.time_zone)
-        # In a thread: the computation takes some 30 ms, in which other requests are answered.
-        projected: Projection | Refusal | ProjectionRefusal
-        if refusal is None:
-            projected = await asyncio.to_thread(project_scope, usage, period.span, today, elapsed, seed)
-        else:
-            projected = refusal
-        kept = answer(session, query, period, usage, at, today, projected)
-        if kept.projection:  # any text may be asked for as an agent
-            app.cache.put(key, its_version, kept, 3_000 + DAY_BYTES * len(kept.projection.band.p50))
-    return kept.model_copy(update={"complete_to": version.watermark.complete_to})
+    await session.finish()
+    projected: Projection | Refusal | ProjectionRefusal | None = refusal
+    if projected is None:
+        first = today - timedelta(days=DAYS_MAX)
+        known = Known(
+            first, tuple(days_in_a_row(usage.by_day, first, today)),
+            period.span.ends_on if period.span.has_end else today + timedelta(days=ENDLESS_DAYS),
+            elapsed, seed_of(name, query.product, query.agent, at, organization.time_zone),
+        )  # fmt: skip
+        key = ("outlook", session.organization_id, period.key, query.product, query.agent)
+        outlook = await find_outlook(app, key, known)
+        projected = outlook
+        if isinstance(outlook, Outlook):
+            projected = project_outlook(outlook, usage.by_day.get(today, 0), usage.used, usage.remaining)
+    return answer(session, query, period, usage, at, today, projected, version.watermark.complete_to)
+
+
+class Known(NamedTuple):
+    """What an outlook is made from."""
+
+    first_day: date
+    micro: tuple[int | None, ...]
+    until: date
+    elapsed: float
+    seed: int
+
+
+async def find_outlook(app: AppState, key: tuple[object, ...], known: Known) -> Outlook | Refusal:
+    """From the days before today, so it is kept while only today's usage is counted."""
+    kept: Outlook | None = app.cache.get(key, known)
+    if kept is not None:
+        return kept
+    # In a thread: the computation takes some 15 ms, in which other requests are answered.
+    found = await asyncio.to_thread(
+        foresee, known.first_day, known.micro, until=known.until, elapsed=known.elapsed, seed=known.seed
+    )
+    if isinstance(found, Outlook):  # any text may be asked for as an agent
+        app.cache.put(key, known, found, OUTLOOK_BYTES + found.lines.nbytes + found.ends.nbytes)
+    return found
 
 
 def refuse_period(
@@ -94,19 +119,10 @@ def refuse_period(
     return None
 
 
-def project_scope(usage: ScopeUsage, span: Span, today: date, elapsed: float, seed: int) -> Projection | Refusal:
-    first = today - timedelta(days=DAYS_MAX)
-    series = Series(first, days_in_a_row(usage.by_day, first, today), usage.by_day.get(today, 0), elapsed)
-    grants = [] if usage.remaining is None else [Grant(usage.remaining, span.ends_on)]
-    until = span.ends_on if span.has_end else today + timedelta(days=ENDLESS_DAYS)
-    return project(series, until=until, used_micro=usage.used, grants=grants, seed=seed)
-
-
 def answer(
     session: ReadSession, query: ProjectionQuery, period: CreditPeriod, usage: ScopeUsage, at: datetime, today: date,
-    projected: Projection | Refusal | ProjectionRefusal,
+    projected: Projection | Refusal | ProjectionRefusal, complete_to: datetime | None,
 ) -> ProjectionResponse:  # fmt: skip
-    """All but `complete_to`, which changes every second."""
     span, zone = period.span, session.organization.time_zone
     elapsed = elapsed_share(span, zone, at)
     tenths = tenths_ahead(usage.used, usage.available, span, elapsed) if span.has_end else None
@@ -126,7 +142,7 @@ def answer(
         refusal=refusal,
         glide_path=answer_glide_path(query, period, usage, today),
         time_zone=zone,
-        complete_to=None,
+        complete_to=complete_to,
     )
 
 

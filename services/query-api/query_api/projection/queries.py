@@ -14,7 +14,9 @@ async def sum_series_days(session: ReadSession, days: Days, series: Sequence[int
     return {row["day"]: row["credits"] for row in rows}
 
 
-async def sum_quarters_of_day(session: ReadSession, begins_at: datetime, ends_at: datetime) -> list[tuple[int, int]]:
-    """Number of the quarter of an hour since `begins_at`, and its credits. Quarters without usage are left out."""
+async def sum_quarters_of_day(
+    session: ReadSession, begins_at: datetime, ends_at: datetime
+) -> list[tuple[datetime, int]]:
+    """When each quarter of an hour begins, and its credits. Quarters without usage are left out."""
     rows = await session.connection.fetch(SQL["sum_quarters_of_day"], session.organization_id, begins_at, ends_at)
-    return [(row["quarter"], row["credits"]) for row in rows]
+    return [(row["bucket_at"], row["credits"]) for row in rows]

@@ -4,6 +4,6 @@ SELECT day, sum(credits)::bigint AS credits FROM usage_daily
 WHERE organization_id = $1 AND day BETWEEN $2 AND $3 AND series_id = ANY($4::integer[]) GROUP BY day
 
 -- name: sum_quarters_of_day
--- Micro-credits of each quarter of an hour in [$2, $3), numbered from 0 at $2.
-SELECT (extract(epoch FROM bucket_at - $2) / 900)::integer AS quarter, sum(credits)::bigint AS credits
-FROM usage_15m WHERE organization_id = $1 AND bucket_at >= $2::timestamptz AND bucket_at < $3::timestamptz GROUP BY 1
+-- Micro-credits of each quarter of an hour in [$2, $3) with usage.
+SELECT bucket_at, sum(credits)::bigint AS credits FROM usage_15m
+WHERE organization_id = $1 AND bucket_at >= $2 AND bucket_at < $3 GROUP BY bucket_at

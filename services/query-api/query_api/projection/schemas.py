@@ -61,16 +61,20 @@ class ProjectionBand(ResponseBody):
 class ProjectedPeriod(ResponseBody):
     """The credit period as it is projected to end. How: docs/forecast.md."""
 
-    to: date = Field(description="The last projected day: of the credit period or, if it has no end, in a year.")
+    to: date = Field(
+        description="The last projected day: of the credit period, but at most three years from today; if it has no end, in a "
+        "year. All values are of the days up to it."
+    )
     end_use: ProjectedCredits = Field(description="Used in the credit period at the end of that day.")
     run_out: ProjectedDates | None = Field(
         description="The day on which the remaining credits are used up. null: there are no credits to compare with."
     )
     probability_not_in_period: Share | None = Field(
-        description="Probability that the credits last to the end. null as run_out."
+        description="Probability that the credits last to that day. null as run_out."
     )
     expiring_unused: ProjectedCredits | None = Field(
-        description="Credits that expire unused at the end. null as run_out, or if the credit period has no end."
+        description="Credits that expire unused at the end. null as run_out, and if the credit period has no end or one after `to`: "
+        "then they do not expire in the projected days, and what will be left is not known."
     )
     coverage: Share | None = Field(
         description="Share of past projections of this usage whose range from p10 to p90 contained what came. null: too few."

@@ -1,9 +1,10 @@
 """Reads what a projection starts from: the usage of an organization, a product or an agent by day, and what holds it back."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, get_args
 
+import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind, Product
 from runtime.forecast.project import DAYS_MAX
 
@@ -15,7 +16,7 @@ from query_api.db.session import ReadSession
 from query_api.freshness.queries import count_held, select_quarantine
 from query_api.projection.domain.history import usual_day
 from query_api.projection.queries import sum_quarters_of_day, sum_series_days
-from query_api.usage.product_days import concatenate, select_product_days, sum_products
+from query_api.usage.product_days import ProductDays, concatenate, select_product_days, sum_products
 from query_api.usage.queries import select_series, sum_series_usage
 from query_api.usage.versions import UsageVersion
 
@@ -51,17 +52,22 @@ async def read_scope(
     [in_period] = await sum_products(session, app.cache, version, days_of(period.span))
     months = version.months_in(Days(min(first, period.span.starts_on), today))
     read = concatenate(await select_product_days(session, app.cache, version, months))
-    by_day: dict[date, int] = {}
-    for place, ordinal, credits in zip(read.products.tolist(), read.days.tolist(), read.credits.tolist(), strict=True):
-        if product is None or PRODUCTS[place] == product:
-            day = date.fromordinal(ordinal)
-            by_day[day] = by_day.get(day, 0) + credits
+    by_day = sum_by_day(read, None if product is None else PRODUCTS.index(product))
     state = period_state(period, in_period)
     if product is None:
         return ScopeUsage(by_day, state.used, state.available, state.remaining)
     own = next(one for one in state.products if one.product == product)
     left = None if own.contracted is None else min(own.contracted, max(0, own.contracted - own.used))
     return ScopeUsage(by_day, own.used, own.contracted, left)
+
+
+def sum_by_day(read: ProductDays, product: int | None) -> dict[date, int]:
+    """Micro-credits of each day with usage, of one product by its place or of all."""
+    picked = slice(None) if product is None else read.products == product
+    ordinals, places = np.unique(read.days[picked], return_inverse=True)
+    sums = np.zeros(len(ordinals), np.int64)
+    np.add.at(sums, places, read.credits[picked])
+    return {date.fromordinal(day): credits for day, credits in zip(ordinals.tolist(), sums.tolist(), strict=True)}
 
 
 async def read_agent(session: ReadSession, span: Span, days: Days, product: Product | None, agent: str) -> ScopeUsage:
@@ -77,11 +83,11 @@ async def read_agent(session: ReadSession, span: Span, days: Days, product: Prod
 
 async def read_quarters(
     app: AppState, session: ReadSession, version: UsageVersion, today: date
-) -> list[tuple[int, int]]:
+) -> list[tuple[datetime, int]]:
     """Quarters of an hour of the same weekday of the last week. Read once a day: late usage hardly changes their shape."""
     zone = session.organization.time_zone
     key, its_version = ("usual day", session.organization_id), (today, zone, version.rebuilt)
-    kept: list[tuple[int, int]] | None = app.cache.get(key, its_version)
+    kept: list[tuple[datetime, int]] | None = app.cache.get(key, its_version)
     if kept is None:
         kept = await sum_quarters_of_day(session, *usual_day(today, zone))
         app.cache.put(key, its_version, kept, 1_000 + 100 * len(kept))

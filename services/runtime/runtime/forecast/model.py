@@ -19,13 +19,6 @@ class Series(NamedTuple):
     """The share of a day's amount that is usually reached by now, from 0 to 1."""
 
 
-class Grant(NamedTuple):
-    """An amount that is left to use until the day `expires_on`, on which it is lost."""
-
-    micro: int
-    expires_on: date
-
-
 class Amounts(NamedTuple):
     """In 80 of 100 cases the amount is between p10 and p90."""
 
@@ -55,13 +48,13 @@ class Projection(NamedTuple):
     """Of the days from today to the end of the period."""
 
     end_use: Amounts
-    """The whole period, with what was used before."""
+    """With what the period used before."""
     run_out: Dates | None
-    """The day on which nothing is left. None without grants."""
+    """The day on which nothing is left. None without an amount that is left."""
     probability_not_in_period: float | None
-    """Of not running out. None without grants."""
+    """Of not running out. None without an amount that is left."""
     expiring_unused: Amounts | None
-    """None without grants."""
+    """None without an amount that is left, and if the period ends after the projected days."""
     band: Band
     coverage: float | None
     """Share of past projections whose 80 % band contained what came. None: too few of them."""

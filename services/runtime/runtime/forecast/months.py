@@ -27,8 +27,10 @@ def month_factors(first_day: date, days: Floats) -> dict[int, float]:
     ratios: dict[int, list[float]] = {}
     for index in range(len(days)):
         place = place_in_month(first_day + timedelta(days=index))
+        if place is None:
+            continue
         around = [days[index + WEEK * away] for away in (-2, -1, 1, 2) if 0 <= index + WEEK * away < len(days)]
-        if place is not None and len(around) >= 2 and (usual := float(np.median(around))) > 0:
+        if len(around) >= 2 and (usual := float(np.median(around))) > 0:
             ratios.setdefault(place, []).append(float(days[index]) / usual)
     return {
         place: float(np.median(seen))

@@ -1,40 +1,73 @@
-"""Projects a series to the end of a period: amounts, the day on which grants run out, and what expires unused."""
+"""Projects a series to the end of a period: amounts, the day on which nothing is left, and what expires unused.
 
+In two steps: an outlook from the days that are over, which is the same all day, and an answer from what today has used so far.
+"""
+
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
-from runtime.forecast.model import DAYS_MIN, Amounts, Band, Dates, Grant, Projection, Refusal, Series
+from runtime.forecast.model import DAYS_MIN, Amounts, Band, Dates, Projection, Refusal, Series
 from runtime.forecast.months import factors_of, month_factors
-from runtime.forecast.paths import Paths, draw_paths
+from runtime.forecast.paths import draw_paths
 from runtime.forecast.weeks import Floats
 
 DAYS_MAX = 280
 """Older days are not read: they change neither the run rate nor the width of the band."""
-HORIZON_DAYS_MAX = 3660
-"""Ten years: for a period that ends later, the projection ends there."""
+HORIZON_DAYS_MAX = 1096
+"""Three years: for a period that ends later, the projection ends there. What is known of 280 days says nothing beyond."""
+QUIET = 0.05
+"""Of the mean day: the days before the first one with so much are a trial, not use."""
 QUANTILES = (0.1, 0.5, 0.9)
 
 
+class Outlook(NamedTuple):
+    """What the next days will use, without what today's own pace adds: in multiples of `mean` micro-credits."""
+
+    today: date
+    elapsed: float
+    mean: float
+    lines: Floats
+    """The deciles 10, 50 and 90 of the sum to the end of each day: (3, days)."""
+    ends: Floats
+    """The sum to the end of the last day in each path, ascending."""
+    reaches_end: bool
+    """Whether the last day is the last one of the period."""
+    coverage: float | None
+    origins: int
+    weeks: int
+
+
 def project(
-    series: Series, *, until: date, used_micro: int, grants: Sequence[Grant] = (), seed: int = 0
+    series: Series, *, until: date, used_micro: int, left_micro: int | None = None, seed: int = 0
 ) -> Projection | Refusal:
     """Project from today to the day before `until`.
 
-    `used_micro` is what the period has used so far, with today's part, and `grants` are what is left now. The same arguments
-    always give the same answer. Method: docs/forecast.md.
+    `used_micro` is what the period has used so far, with today's part, and `left_micro` is left to use until it ends. The same
+    arguments always give the same answer. Method: docs/forecast.md.
     """
-    days = list(series.micro)
-    today = series.first_day + timedelta(days=len(days))
+    outlook = foresee(series.first_day, series.micro, until=until, elapsed=series.elapsed, seed=seed)
+    return (
+        outlook
+        if isinstance(outlook, Refusal)
+        else project_outlook(outlook, series.today_micro, used_micro, left_micro)
+    )
+
+
+def foresee(
+    first_day: date, micro: Sequence[int | None], *, until: date, elapsed: float, seed: int = 0
+) -> Outlook | Refusal:
+    """The outlook from complete days in a row. Costs far more than `project_outlook`."""
+    today = first_day + timedelta(days=len(micro))
     if until <= today:
         return Refusal("period_over", "The period is over.")
-    if None in days:
-        missing = series.first_day + timedelta(days=days.index(None))
+    if None in micro:
+        missing = first_day + timedelta(days=micro.index(None))
         return Refusal("days_missing", f"The amount of {missing} is not known.")
-    known = np.array(days[-DAYS_MAX:], np.float64)
-    used = np.flatnonzero(known)
-    known = known[used[0] :] if len(used) else known[:0]
+    known = begin_with_use(np.array(micro[-DAYS_MAX:], np.float64))
     first_day = today - timedelta(days=len(known))
     if len(known) < DAYS_MIN:
         return Refusal(
@@ -46,74 +79,51 @@ def project(
     known = np.maximum(known / mean, 0.0) / factors_of(first_day, len(known), by_place)
     paths = draw_paths(known, count, seed)
     amounts = paths.amounts * factors_of(today, count, by_place)
-    amounts[:, 0] = rest_of_today(amounts[:, 0], series.today_micro / mean, series.elapsed)
-    return answer(paths, np.cumsum(amounts, axis=1), mean, today, used_micro, grants)
-
-
-def rest_of_today(whole: Floats, so_far: float, elapsed: float) -> Floats:
-    """What is still to come today: the projected part, moved towards today's own pace the more of the day is over."""
     elapsed = min(max(elapsed, 0.0), 1.0)
-    pace = max(so_far, 0.0) / elapsed if elapsed > 0 else 0.0
-    return np.asarray((1 - elapsed) * ((1 - elapsed) * whole + elapsed * pace))
+    amounts[:, 0] *= (1 - elapsed) ** 2
+    total = np.sort(np.cumsum(amounts, axis=1, out=amounts), axis=0)
+    lines = total[[rank(quantile, len(total)) for quantile in QUANTILES]]
+    reaches_end = count == (until - today).days
+    return Outlook(
+        today, elapsed, mean, lines, total[:, -1].copy(), reaches_end, paths.coverage, paths.origins, paths.weeks
+    )
 
 
-def answer(paths: Paths, total: Floats, mean: float, today: date, used: int, grants: Sequence[Grant]) -> Projection:
-    count = total.shape[1]
-    band = Band(today, *([used + micro(value, mean) for value in line] for line in pick(total)))
-    run_out = probability = unused = None
-    if grants:
-        places, lost = exhaust(total, [(grant.micro / mean, days_left(grant, today, count)) for grant in grants])
-        run_out = Dates(*(day_at(int(place), today, count) for place in pick(places)))
-        probability = float((places == count).mean())
-        expiring = [grant.micro for grant in grants if days_left(grant, today, count) is not None]
-        unused = Amounts(*(unused_of(sum(expiring), float(value), mean) for value in pick(lost)))
-    ends = Amounts(*(line[-1] for line in band[1:]))
-    return Projection(ends, run_out, probability, unused, band, paths.coverage, paths.origins, paths.weeks)
-
-
-def micro(value: float, mean: float) -> int:
-    return round(float(value) * mean)
-
-
-def unused_of(expiring: int, lost: float, mean: float) -> int:
-    """The amount that expires minus the projected use of it, so that what is not projected stays exact."""
-    return max(0, expiring - micro(expiring / mean - lost, mean)) if lost > 0 else 0
-
-
-def days_left(grant: Grant, today: date, count: int) -> int | None:
-    """Days on which the grant can be used, from today. None: after the projection ends."""
-    days = max(0, (grant.expires_on - today).days)
-    return days if days <= count else None
-
-
-def day_at(place: int, today: date, count: int) -> date | None:
-    return today + timedelta(days=place) if place < count else None
-
-
-def pick(values: Floats) -> Floats:
-    """The deciles 10, 50 and 90, each a value that occurs, so that they can be dates."""
-    return np.sort(values, axis=0)[[rank(quantile, len(values)) for quantile in QUANTILES]]
+def begin_with_use(days: Floats) -> Floats:
+    """Without the quiet days at the beginning, such as those of a trial."""
+    used = np.flatnonzero(days > QUIET * np.abs(days).mean()) if len(days) else []
+    return days[used[0] :] if len(used) else days[:0]
 
 
 def rank(quantile: float, count: int) -> int:
+    """Of a value that occurs, as opposed to one in between."""
     return max(0, int(np.ceil(quantile * count)) - 1)
 
 
-def exhaust(total: Floats, grants: Sequence[tuple[float, int | None]]) -> tuple[Floats, Floats]:
-    """For each path: the index of the day on which nothing is left (the number of days: none), and what expires unused.
+def project_outlook(outlook: Outlook, today_micro: int, used: int, left: int | None) -> Projection:
+    """The projection at the time of day of the outlook. Everything follows from the same lines: credits run out where a line
+    reaches what is left."""
+    pace = pace_of_today(today_micro, outlook.elapsed)
+    p10, p50, p90 = [[used + round(value) for value in line] for line in (outlook.lines * outlook.mean + pace).tolist()]
+    run_out = probability = unused = None
+    if left is not None:
+        run_out = Dates(*(day_of(line, used + left, outlook.today) for line in (p90, p50, p10)))
+        probability = float((np.rint(outlook.ends * outlook.mean + pace) < left).mean())
+        if outlook.reaches_end:
+            unused = Amounts(*(max(0, used + left - line[-1]) for line in (p90, p50, p10)))
+    return Projection(
+        Amounts(p10[-1], p50[-1], p90[-1]), run_out, probability, unused, Band(outlook.today, p10, p50, p90),
+        outlook.coverage, outlook.origins, outlook.weeks,
+    )  # fmt: skip
 
-    `total` has what each path has used at the end of each day; `grants` have an amount, and the number of days until they
-    expire (None: later than the last day). What expires first is used first.
-    """
-    count = total.shape[1]
-    given, due, lost = sum(amount for amount, _ in grants), 0.0, np.zeros(len(total))
-    left = np.full(total.shape, given)
-    for amount, expires in sorted(grants, key=lambda grant: count + 1 if grant[1] is None else grant[1]):
-        if expires is None:
-            continue
-        due += amount
-        used = total[:, expires - 1] if expires else np.zeros(len(total))
-        lost = np.maximum(lost, due - used)
-        left[:, expires:] = given - lost[:, None]
-    is_out = total >= left
-    return np.where(is_out.any(axis=1), is_out.argmax(axis=1), count), lost
+
+def pace_of_today(so_far: float, elapsed: float) -> float:
+    """What today's own pace adds to the projected rest of today. The more of the day is over, the less of the day's
+    projection and the more of its pace is still to come: (1 - e) * ((1 - e) * projected + e * (so_far / e))."""
+    return max(so_far, 0.0) * (1 - elapsed) if elapsed > 0 else 0.0
+
+
+def day_of(line: Sequence[int], amount: int, today: date) -> date | None:
+    """The day by whose end the rising line has reached the amount. None: it does not."""
+    place = bisect_left(line, amount)
+    return today + timedelta(days=place) if place < len(line) else None

@@ -18,6 +18,8 @@ SMALLEST = 0.002
 STEEPEST = 0.12
 """Of a trend's logarithm per week: an eighth more each week does not continue."""
 
+MEDIAN_OF = 4
+"""Weeks of which a candidate takes the median."""
 DECAYS = (0.25, 0.55, 0.8, 1.0)
 """A week counts so many times as much as the week after it. 1: all alike."""
 DAMPINGS = (0.0, 0.85, 0.97)
@@ -69,11 +71,18 @@ def fit(window: Floats) -> Candidates:
     for decay, damping in CANDIDATES:
         moved = amounts * np.exp((growth if damping else 0 * growth)[:, None] * age) if damping else amounts
         if decay is None:
-            levels.append(np.nanmedian(np.where(known, moved, np.nan)[:, :4], axis=1))
+            levels.append(median_of(moved[:, :MEDIAN_OF], known[:, :MEDIAN_OF]))
         else:
             weight = known * decay**age
             levels.append((moved * weight).sum(axis=1) / weight.sum(axis=1))
     return Candidates(np.stack(levels, axis=1), growth)
+
+
+def median_of(amounts: Floats, known: NDArray[np.bool_]) -> Floats:
+    """The median of what is known in each row: at least one value."""
+    ordered = np.sort(np.where(known, amounts, np.inf), axis=1)
+    count, rows = known.sum(axis=1), np.arange(len(known))
+    return np.asarray((ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2)
 
 
 def fit_growth(amounts: Floats, known: NDArray[np.bool_], age: Floats) -> Floats:

@@ -3,7 +3,7 @@ import { type KeyboardEvent, type MouseEvent, type PointerEvent, useMemo, useSta
 import type { Format } from "../format/format"
 import { Drawing } from "./Drawing"
 import { MARGIN, scalesOf } from "./scales"
-import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"
+import { type Bucket, type ChartLine, type Column, type Guide, isKnown, STATE_WORDS } from "./shape"
 import classes from "./TrendChart.module.css"
 import { TrendTip } from "./TrendTip"
 import { useChartWidth } from "./useChartWidth"
@@ -62,7 +62,7 @@ export default function TrendChart(props: TrendChartProps) {
     if (next !== undefined) setAt(next)
     else if (event.key === "Escape") setAt(null)
     else if (event.key === "Enter" && shown && choose) choose(shown.bucket)
-    else if (event.key === "e" && shown && explain && isKnown(shown)) explain(shown.bucket)
+    else if (event.key === "e" && shown && explain && isKnown(shown.bucket)) explain(shown.bucket)
     else return
     event.preventDefault()
   }
@@ -117,7 +117,7 @@ export default function TrendChart(props: TrendChartProps) {
           />
         )}
       </div>
-      {explain && shown && at !== null && isKnown(shown) && (
+      {explain && shown && at !== null && isKnown(shown.bucket) && (
         <UnstyledButton
           className={classes.explain}
           style={{ left: middle(at) }}
@@ -133,12 +133,8 @@ export default function TrendChart(props: TrendChartProps) {
   )
 }
 
-function isKnown({ bucket }: Column): boolean {
-  return bucket.state === "complete" || bucket.state === "partial"
-}
-
 function say({ bucket, parts, total }: Column, { lines, guides, full, format, columns }: TrendChartProps): string {
-  const hasTotal = bucket.state === "complete" || bucket.state === "partial"
+  const hasTotal = isKnown(bucket)
   const place = columns.findIndex((column) => column.bucket === bucket)
   const known = hasTotal ? parts.map((part, line) => `${lines[line]?.name} ${format.column(part)}`) : []
   const others = guides.flatMap(({ name, values }) => {

@@ -2,7 +2,7 @@ import { UnstyledButton } from "@mantine/core"
 import type { Format } from "../format/format"
 import { CellHints } from "../ui/CellHints"
 import { ScrollRegion } from "../ui/ScrollRegion"
-import { type Bucket, type ChartLine, type Column, type Guide, STATE_WORDS } from "./shape"
+import { type Bucket, type ChartLine, type Column, type Guide, isKnown, STATE_WORDS } from "./shape"
 import classes from "./TrendTable.module.css"
 
 interface Props {
@@ -16,11 +16,13 @@ interface Props {
   explain?: ((bucket: Bucket) => void) | undefined
 }
 
-/** The chart's numbers, newest first. */
+/** The chart's numbers, newest first. Rows that have not started have only what is projected. */
 export function TrendTable({ columns, lines, guides, caption, full, format, explain }: Props) {
-  const begun = columns
-    .map((column, place) => ({ ...column, guided: guides.map(({ values }) => values[place] ?? null) }))
-    .filter(({ bucket }) => bucket.state !== "future")
+  const isProjected = (place: number) =>
+    guides.some(({ kind, values }) => kind === "projection" && values[place] != null)
+  const rows = columns
+    .map((column, place) => ({ ...column, place }))
+    .filter(({ bucket, place }) => bucket.state !== "future" || isProjected(place))
     .reverse()
   return (
     <ScrollRegion className={classes.scroll} label={caption}>
@@ -44,12 +46,12 @@ export function TrendTable({ columns, lines, guides, caption, full, format, expl
             </tr>
           </thead>
           <tbody>
-            {begun.map(({ bucket, parts, total, guided }) => (
+            {rows.map(({ bucket, parts, total, place }) => (
               <tr key={bucket.start_at}>
                 <th scope="row">
                   {full(bucket)}
                   {bucket.state !== "complete" && <span className={classes.state}>{STATE_WORDS[bucket.state]}</span>}
-                  {explain && bucket.state !== "missing" && (
+                  {explain && isKnown(bucket) && (
                     <UnstyledButton
                       className={classes.explain}
                       aria-label={`Why? ${full(bucket)}`}
@@ -60,15 +62,15 @@ export function TrendTable({ columns, lines, guides, caption, full, format, expl
                   )}
                 </th>
                 {parts.map((part, line) => (
-                  <td key={lines[line]?.key} data-hint={format.exact(part)}>
-                    {bucket.state === "missing" ? "–" : format.column(part)}
+                  <td key={lines[line]?.key} data-hint={isKnown(bucket) ? format.exact(part) : undefined}>
+                    {isKnown(bucket) ? format.column(part) : "–"}
                   </td>
                 ))}
-                <td className={classes.total} data-hint={format.exact(total)}>
-                  {bucket.state === "missing" ? "–" : format.column(total)}
+                <td className={classes.total} data-hint={isKnown(bucket) ? format.exact(total) : undefined}>
+                  {isKnown(bucket) ? format.column(total) : "–"}
                 </td>
-                {guided.map((value, guide) => (
-                  <td key={guides[guide]?.name}>{value === null ? "–" : format.column(value)}</td>
+                {guides.map(({ name, values }) => (
+                  <td key={name}>{values[place] == null ? "–" : format.column(values[place])}</td>
                 ))}
               </tr>
             ))}

@@ -1,6 +1,6 @@
 import { isZero } from "../format/credits"
 import type { Format } from "../format/format"
-import type { ChartLine, Column } from "./shape"
+import { type ChartLine, type Column, isKnown } from "./shape"
 import classes from "./TrendTip.module.css"
 
 interface Props {
@@ -37,7 +37,7 @@ export function TrendTip({ column, lines, guides, title, format, left, width }: 
               </li>
             ),
         )}
-        {(bucket.state === "complete" || bucket.state === "partial") && (
+        {isKnown(bucket) && (
           <li className={classes.total}>
             <span className={classes.name}>Total</span>
             <span>{format.column(total)}</span>

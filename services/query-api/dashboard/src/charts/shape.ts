@@ -30,6 +30,11 @@ export const STATE_WORDS: Record<Bucket["state"], string> = {
   future: "not started",
 }
 
+/** Whether the bucket has a total, which may be incomplete. */
+export function isKnown({ state }: Bucket): boolean {
+  return state === "complete" || state === "partial"
+}
+
 /** A column of the chart: a bucket with its stacked parts. Texts use exact decimals, lengths use floats. */
 export interface Column {
   bucket: Bucket

@@ -28,11 +28,15 @@ export function Waterfall({ explanation }: { explanation: Explanation }) {
       <caption className="visually-hidden">
         Credits from {names.before} to {names.now}, by what changed
       </caption>
-      <thead className="visually-hidden">
+      <thead>
         <tr>
-          <th scope="col">What changed</th>
-          <th scope="col">Drawing</th>
-          <th scope="col">Credits</th>
+          <th scope="col">
+            <span className="visually-hidden">What changed</span>
+          </th>
+          <td aria-hidden="true" />
+          <th scope="col">
+            <span className="visually-hidden">Credits</span>
+          </th>
         </tr>
       </thead>
       <tbody>

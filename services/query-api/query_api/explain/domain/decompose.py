@@ -93,8 +93,8 @@ def add_days_and_corrections(
     parts: Mapping[PartKind, Part], key: ItemKey, before: Usage, now: Usage, lengths: Lengths
 ) -> None:
     scaled = lengths.scale(before.corrections)
-    if days := lengths.scale(before.own) + scaled - before.credits:
-        parts["days"].add(Subject(key.product), days, before, now)
+    if lengths.before != lengths.now:
+        parts["days"].add(Subject(key.product), lengths.scale(before.own) + scaled - before.credits, before, now)
     if corrections := now.corrections - scaled:
         parts["corrections"].add(subject_of(key), corrections, before, now)
 
@@ -114,8 +114,7 @@ def find_compared(
         else:
             is_feature = kind in ("new_features", "gone_features")
             subject = Subject(*key.of_feature) if is_feature else Subject(agent=key.agent)
-            if difference := later.own - scaled:
-                parts[kind].add(subject, difference, then, later)
+            parts[kind].add(subject, later.own - scaled, then, later)
     return compared
 
 

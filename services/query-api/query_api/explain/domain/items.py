@@ -114,8 +114,17 @@ class Part:
 
     def top(self, limit: int) -> list[tuple[Subject, Contribution]]:
         """The contributions that are largest by amount, up or down; of equal ones in the order of their names."""
-        ordered = sorted(self.contributions.items(), key=lambda each: (-abs(each[1].amount), order_of(each[0])))
+        ordered = sorted(self._moved, key=lambda each: (-abs(each[1].amount), order_of(each[0])))
         return ordered[:limit]
+
+    @property
+    def rows(self) -> int:
+        """Number of contributions other than 0."""
+        return len(self._moved)
+
+    @property
+    def _moved(self) -> list[tuple[Subject, Contribution]]:
+        return [each for each in self.contributions.items() if each[1].amount]
 
 
 def order_of(subject: Subject) -> tuple[str, ...]:

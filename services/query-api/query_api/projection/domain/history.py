@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from hashlib import blake2b
 
 from flexcredits_schemas.calendar import QUARTER_S, local_date, midnight
+from flexcredits_schemas.zones import zone_of
 
 DELAY_MAX = timedelta(hours=1)
 """Shortly after midnight, totals that are complete to shortly before it are complete enough for the day that ended."""
@@ -32,15 +33,17 @@ def usual_day(today: date, time_zone: str | None) -> tuple[datetime, datetime]:
     return midnight(day, time_zone), midnight(day + timedelta(days=1), time_zone)
 
 
-def elapsed_part(at: datetime, today: date, time_zone: str | None, quarters: Sequence[tuple[int, int]]) -> float:
-    """The share of today's use that is usually reached at the instant `at`: by the quarters of an hour (number of the
-    quarter since midnight, micro-credits) of the same weekday, of a day without use by its time."""
+def elapsed_part(at: datetime, today: date, time_zone: str | None, quarters: Sequence[tuple[datetime, int]]) -> float:
+    """The share of today's use that is usually reached at the instant `at`: by the quarters of an hour (when they begin, and
+    micro-credits) of the same weekday, of a day without use by its time. Quarters are compared by local time, because days on
+    which clocks change have 23 or 25 hours."""
     begins_at, ends_at = midnight(today, time_zone), midnight(today + timedelta(days=1), time_zone)
     total = sum(max(credits, 0) for _, credits in quarters)
-    if total <= 0:
+    if total <= 0 or not begins_at < at < ends_at:
         return (at - begins_at) / (ends_at - begins_at)
-    place = (at - begins_at) // timedelta(seconds=QUARTER_S)
-    return sum(max(credits, 0) for quarter, credits in quarters if quarter < place) / total
+    zone = zone_of(time_zone)
+    time = at.astimezone(zone).time()
+    return sum(max(credits, 0) for begins, credits in quarters if begins.astimezone(zone).time() < time) / total
 
 
 def seed_of(organization: str, product: str | None, agent: str | None, at: datetime, time_zone: str | None) -> int:
