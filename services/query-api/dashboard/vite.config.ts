@@ -1,7 +1,7 @@
 import { convertCssVariables, DEFAULT_THEME, defaultCssVariablesResolver, mergeMantineTheme } from "@mantine/core"
 import react from "@vitejs/plugin-react"
 import { defineConfig, type Plugin } from "vite"
-import { theme } from "./src/shell/theme.ts"
+import { theme, UNUSED_COLORS } from "./src/shell/theme.ts"
 
 /** The query API's address for `DASHBOARD_API=... npm run dev`; Vite forwards requests to it. */
 const api = process.env.DASHBOARD_API ?? "http://127.0.0.1:8080"
@@ -12,11 +12,17 @@ const api = process.env.DASHBOARD_API ?? "http://127.0.0.1:8080"
  */
 function themeVariables(): Plugin {
   const id = "\0theme-variables.css"
+  const unused = new RegExp(`--mantine-color-(${UNUSED_COLORS.join("|")})-[^;]+;`, "g")
   return {
     name: "theme-variables",
     resolveId: (source) => (source === "virtual:theme-variables.css" ? id : null),
     load: (loaded) =>
-      loaded === id ? convertCssVariables(defaultCssVariablesResolver(mergeMantineTheme(DEFAULT_THEME, theme))) : null,
+      loaded === id
+        ? convertCssVariables(defaultCssVariablesResolver(mergeMantineTheme(DEFAULT_THEME, theme))).replaceAll(
+            unused,
+            "",
+          )
+        : null,
   }
 }
 

@@ -13,6 +13,20 @@ const ink: MantineColorsTuple = [
   "#223a92",
 ]
 
+/** Mantine's palettes that the page does not use. Their variables are left out, 2 kB of the first load. */
+export const UNUSED_COLORS = [
+  "blue",
+  "cyan",
+  "grape",
+  "green",
+  "indigo",
+  "lime",
+  "orange",
+  "pink",
+  "violet",
+  "yellow",
+] as const
+
 /** vite.config.ts reads it too and writes its variables into a file. */
 export const theme = createTheme({
   primaryColor: "ink",
