@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
-from query_api.explain.domain.decompose import LateUses, Lengths, People, decompose
+from query_api.explain.domain.decompose import LateUses, Lengths, People, decompose, find_movers
 from query_api.explain.domain.items import PARTS, FeatureKey, ItemKey, Items, Part, PartKind, Person, Subject, Usage
 from query_api.explain.domain.prices import PriceChange
 
@@ -156,6 +156,17 @@ def test_parts_and_contributions_add_up_to_the_change(
         assert len(shown) == min(limit, part.rows)
         assert all(each.amount for _, each in shown)
         assert [abs(each.amount) for _, each in shown] == sorted((abs(each.amount) for _, each in shown), reverse=True)
+
+
+@given(ranges, ranges, st.integers(0, 20))
+def test_movers_are_the_items_with_the_largest_change(before: Items, now: Items, limit: int) -> None:
+    def change(key: ItemKey) -> int:
+        return now.get(key, Usage()).credits - before.get(key, Usage()).credits
+
+    moved = sorted((key for key in before.keys() | now.keys() if change(key)), key=lambda key: (-abs(change(key)), key))
+    found = find_movers(before, now, limit)
+    assert [(each.amount, *subject[:4]) for subject, each in found] == [(change(key), *key.of_feature, key.agent) for key in moved[:limit]]  # fmt: skip
+    assert all(each.amount == each.credits - each.credits_before for _, each in found)
 
 
 @given(ranges, ranges)

@@ -30,6 +30,7 @@ const period: Projected = {
 function answer(projection: Partial<Projected> | null, also: Partial<Schemas["ProjectionResponse"]> = {}) {
   return {
     available: "10.000000",
+    credit_period: { contract_id: "c", id: "p", from: "2026-01-01", to: "2026-12-05" },
     exhausted_on: null,
     refusal: null,
     projection: projection && { ...period, ...projection },
@@ -64,6 +65,13 @@ describe("the run-out date", () => {
   test("with credits that would expire", () => {
     const expiring_unused = credits("1000.000000", "2000.000000", "3000.000000")
     expect(runOutWords(answer({ expiring_unused }), format)[1]).toBe("About 2,000 credits would expire unused.")
+  })
+
+  test("of a period that ends after the projection", () => {
+    const credit_period = { contract_id: "c", id: "p", from: "2026-01-01", to: "2036-01-01" }
+    expect(runOutWords(answer({ expiring_unused: null }, { credit_period }), format)).toEqual([
+      "Projected to last to Dec 4, 2026.",
+    ])
   })
 
   test("without a projection, has the reason", () => {

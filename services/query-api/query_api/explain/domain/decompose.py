@@ -5,6 +5,7 @@ add up to the change exactly, and so do the contributions to each part.
 """
 
 from collections.abc import Collection, Mapping
+from heapq import nsmallest
 from typing import NamedTuple
 
 from flexcredits_schemas.credits import round_half_even
@@ -208,9 +209,13 @@ def price_effect(own: int, expected: int, price: PriceChange | None) -> int:
 
 def find_movers(before: Items, now: Items, limit: int) -> list[tuple[Subject, Contribution]]:
     """The items whose credits changed most, up or down; `amount` is the change."""
-    changes = Part()
+    moved = []
     for key in before.keys() | now.keys():
-        then, later = before.get(key, NO_USAGE), now.get(key, NO_USAGE)
-        if change := later.credits - then.credits:
-            changes.add(subject_of(key), change, then, later)
-    return changes.top(limit)
+        if change := now.get(key, NO_USAGE).credits - before.get(key, NO_USAGE).credits:
+            moved.append((-abs(change), key, change))
+    top = []
+    for _, key, change in nsmallest(limit, moved):  # of equal ones in the order of their names
+        contribution = Contribution()
+        contribution.add(change, before.get(key, NO_USAGE), now.get(key, NO_USAGE))
+        top.append((subject_of(key), contribution))
+    return top
