@@ -73,8 +73,8 @@ class ProjectedPeriod(ResponseBody):
         description="Probability that the credits last to that day. null as run_out."
     )
     expiring_unused: ProjectedCredits | None = Field(
-        description="Credits that expire unused at the end. null as run_out, and if the credit period has no end or one after `to`: "
-        "then they do not expire in the projected days, and what will be left is not known."
+        description="Credits that expire unused at the end. null as run_out, and if the credit period has no end or one after "
+        "`to`: then they do not expire in the projected days, and what will be left is not known."
     )
     coverage: Share | None = Field(
         description="Share of past projections of this usage whose range from p10 to p90 contained what came. null: too few."
