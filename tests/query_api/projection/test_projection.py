@@ -5,6 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from query_api.db.cache import VersionedCache
+from query_api.projection.compute import Known, find_outlook
+from runtime.forecast.model import Refusal
+from runtime.forecast.project import Outlook
 from support.data.table_rows import MICRO, NOW, TableRows, local
 from support.services.query_api import Api
 
@@ -220,6 +224,35 @@ async def test_a_credit_period_without_an_end_is_projected_for_a_year(api: Api, 
     assert answer["projection"]["expiring_unused"] is None
     assert date(2027, 1, 28) <= date.fromisoformat(answer["projection"]["run_out"]["p50"]) <= date(2027, 2, 3)
     assert (answer["glide_path"], answer["days_ahead"]) == (None, None)
+
+
+async def test_a_period_that_ends_far_away_is_projected_for_three_years(api: Api, db: TableRows) -> None:
+    number = await db.organization("org_long")
+    await db.contract(number, "c1", "2026-01-01", "2036-01-01")
+    await db.period(number, "c1", "p1", "2026-01-01", "2036-01-01", total=1_000_000)
+    for before in range(1, 31):
+        await db.use(number, "api", "namespace", "search", str(TODAY - timedelta(days=before)), 100 * MICRO)
+    await db.progress(0, NOW)
+    answer = await api.get(PATH, organization="org_long")
+    projection = answer["projection"]
+    assert projection["to"] == "2029-11-21"
+    assert (projection["probability_not_in_period"], projection["expiring_unused"]) == ("1.000000", None)
+    assert answer["glide_path"]["months"][-1]["days"]["to"] == "2035-12-31"  # needs no projection
+
+
+async def test_an_outlook_is_made_once_for_the_same_days_and_time_of_day() -> None:
+    cache, key = VersionedCache(), ("outlook", 1)
+    known = Known(TODAY - timedelta(days=20), (100 * MICRO,) * 20, TODAY + timedelta(days=30), 0.5, 7)
+    outlook = await find_outlook(cache, key, known)
+    assert isinstance(outlook, Outlook)
+    assert await find_outlook(cache, key, Known(*known)) is outlook
+    for other in (
+        known._replace(micro=(99 * MICRO, *known.micro[1:])),  # late usage changes the past
+        known._replace(elapsed=0.6),
+        known._replace(until=TODAY + timedelta(days=31)),
+    ):
+        assert await find_outlook(cache, key, other) is not outlook
+    assert isinstance(await find_outlook(cache, key, known._replace(micro=(100 * MICRO,) * 5)), Refusal)
 
 
 async def test_days_are_those_of_the_organizations_zone(api: Api, db: TableRows) -> None:

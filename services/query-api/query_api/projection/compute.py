@@ -15,6 +15,7 @@ from query_api.contracts.domain.periods import CreditPeriod
 from query_api.contracts.domain.terms import state_of
 from query_api.contracts.range import choose_period, no_such_period
 from query_api.contracts.schemas import answer_credit_period
+from query_api.db.cache import VersionedCache
 from query_api.db.session import ReadSession
 from query_api.http.fields import date_range
 from query_api.overview.overview import read_contracts
@@ -73,7 +74,7 @@ async def compute_projection(
             elapsed, seed_of(name, query.product, query.agent, at, organization.time_zone),
         )  # fmt: skip
         key = ("outlook", session.organization_id, period.key, query.product, query.agent)
-        outlook = await find_outlook(app, key, known)
+        outlook = await find_outlook(app.cache, key, known)
         projected = outlook
         if isinstance(outlook, Outlook):
             projected = project_outlook(outlook, usage.by_day.get(today, 0), usage.used, usage.remaining)
@@ -90,9 +91,9 @@ class Known(NamedTuple):
     seed: int
 
 
-async def find_outlook(app: AppState, key: tuple[object, ...], known: Known) -> Outlook | Refusal:
+async def find_outlook(cache: VersionedCache, key: tuple[object, ...], known: Known) -> Outlook | Refusal:
     """From the days before today, so it is kept while only today's usage is counted."""
-    kept: Outlook | None = app.cache.get(key, known)
+    kept: Outlook | None = cache.get(key, known)
     if kept is not None:
         return kept
     # In a thread: the computation takes some 15 ms, in which other requests are answered.
@@ -100,7 +101,7 @@ async def find_outlook(app: AppState, key: tuple[object, ...], known: Known) -> 
         foresee, known.first_day, known.micro, until=known.until, elapsed=known.elapsed, seed=known.seed
     )
     if isinstance(found, Outlook):  # any text may be asked for as an agent
-        app.cache.put(key, known, found, OUTLOOK_BYTES + found.lines.nbytes + found.ends.nbytes)
+        cache.put(key, known, found, OUTLOOK_BYTES + found.lines.nbytes + found.ends.nbytes)
     return found
 
 
