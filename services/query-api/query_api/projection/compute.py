@@ -65,8 +65,10 @@ async def compute_projection(
         quarters = await read_quarters(app, session, version, today)
         elapsed = elapsed_part(at, today, organization.time_zone, quarters)
     await session.finish()
-    projected: Projection | Refusal | ProjectionRefusal | None = refusal
-    if projected is None:
+    projected: Projection | Refusal | ProjectionRefusal
+    if refusal is not None:
+        projected = refusal
+    else:
         first = today - timedelta(days=DAYS_MAX)
         known = Known(
             first, tuple(days_in_a_row(usage.by_day, first, today)),
@@ -75,9 +77,10 @@ async def compute_projection(
         )  # fmt: skip
         key = ("outlook", session.organization_id, period.key, query.product, query.agent)
         outlook = await find_outlook(app.cache, key, known)
-        projected = outlook
         if isinstance(outlook, Outlook):
             projected = project_outlook(outlook, usage.by_day.get(today, 0), usage.used, usage.remaining)
+        else:
+            projected = outlook
     return answer(session, query, period, usage, at, today, projected, version.watermark.complete_to)
 
 

@@ -91,8 +91,9 @@ def foresee(
 
 def begin_with_use(days: Floats) -> Floats:
     """Without the quiet days at the beginning, such as those of a trial."""
-    used = np.flatnonzero(days > QUIET * np.abs(days).mean()) if len(days) else []
-    return days[used[0] :] if len(used) else days[:0]
+    if not days.any():
+        return days[:0]
+    return days[int(np.argmax(days > QUIET * np.abs(days).mean())) :]
 
 
 def rank(quantile: float, count: int) -> int:
