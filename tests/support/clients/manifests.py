@@ -18,6 +18,8 @@ Manifest = dict[str, Any]
 SERVICES = {"ingest": "ingest", "aggregator": "aggregator", "alerter": "alerter", "query-api": "query_api"}
 """Each service's module by name."""
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML was built with it: ten times as fast."""
 SECRETS = {"flexcredits-smtp": "smtps://mailer:secret@mail.example.com"}
 
 
@@ -39,7 +41,7 @@ def kustomize() -> tuple[str, ...] | None:
 @cache
 def rendered(*command: str) -> list[Manifest]:
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-    return list(yaml.safe_load_all(output))
+    return list(yaml.load_all(output, LOADER))
 
 
 def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:

@@ -18,6 +18,7 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 COPIES = {
     "docker-compose.yml": ("flexcredits:{}", "flexcredits-tools:{}"),
     "Dockerfile": ("ARG VERSION={}", "flexcredits:{}", "flexcredits-tools:{}"),
+    "deploy/helm/Chart.yaml": ("\nversion: {}\n", "\nappVersion: {}\n"),
     "deploy/k8s/base/kustomization.yaml": ("app.kubernetes.io/version: {}", "newTag: {}"),
     "deploy/k8s/base/jobs.yaml": ("name: migrations-{}", "name: topics-{}"),
     "docs/deployment.md": ("flexcredits-tools:{}",),
