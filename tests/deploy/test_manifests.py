@@ -15,7 +15,9 @@ import pytest
 import yaml
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from pydantic_settings import BaseSettings
+from query_api.__main__ import POOLS
 from runtime.kafka.clients import KafkaSettings
+from runtime.postgres.line import share_of
 from runtime.prepare import DatabaseSettings
 from support.clients.manifests import (
     K8S,
@@ -103,6 +105,49 @@ def test_services_use_the_pooler_and_what_holds_locks_of_its_session_uses_postgr
     assert (replica.username, replica.hostname) == ("flexcredits_api", "flexcredits-postgres-ro")
 
 
+RESERVED = 10
+"""Connections of Postgres for migrations, commands, its operator and superusers."""
+
+
+def connections_of(service: str) -> int:
+    """Connections to Postgres of one process of a service, which may all be open under load."""
+    if service == "query-api":
+        return sum(size for size, _ in POOLS.values()) + 1  # readiness
+    sources = (REPOSITORY / "services" / service).rglob("*.py")
+    return sum(int(size) for path in sources for size in re.findall(r"\bsize=(\d+)", path.read_text()))
+
+
+def processes_of(service: str, manifests: list[Manifest]) -> int:
+    found = {each["kind"]: each["spec"] for each in manifests if each["metadata"]["name"] == service and "spec" in each}
+    for kind, field in (("HorizontalPodAutoscaler", "maxReplicas"), ("ScaledObject", "maxReplicaCount")):
+        if kind in found:
+            return int(found[kind][field])
+    return int(found["StatefulSet"]["replicas"])
+
+
+@pytest.mark.parametrize("overlay", ["prod", "dev"])
+def test_postgres_has_a_connection_for_each_that_services_open(overlay: str) -> None:
+    manifests = render(f"overlays/{overlay}")
+    assert connections_of("alerter") == 10
+    opened = sum(processes_of(each, manifests) * connections_of(each) for each in SERVICES)
+    parameters = find(manifests, "Cluster", "flexcredits-postgres")["spec"]["postgresql"]["parameters"]
+    assert opened + RESERVED <= int(parameters["max_connections"])
+
+
+def test_one_organization_cannot_hold_all_sessions_of_a_pooler() -> None:
+    """Organizations share the connections of a process fairly; PgBouncer's sessions, they share with all processes."""
+    manifests = render("overlays/prod-pooler")
+    spec = find(manifests, "Pooler", "flexcredits-postgres-pooler")["spec"]
+    limits = {name: int(value) for name, value in spec["pgbouncer"]["parameters"].items()}
+    processes = processes_of("query-api", manifests)
+    held = processes * sum(share_of(size) for size, _ in POOLS.values())
+    assert limits["default_pool_size"] >= held + processes * 2, "readiness, and one session for each process's others"
+    assert limits["max_db_connections"] >= limits["default_pool_size"] + 20, "the other services"
+    parameters = find(manifests, "Cluster", "flexcredits-postgres")["spec"]["postgresql"]["parameters"]
+    assert spec["instances"] * limits["max_db_connections"] + RESERVED <= int(parameters["max_connections"])
+    assert limits["max_client_conn"] >= sum(processes_of(each, manifests) * connections_of(each) for each in SERVICES)
+
+
 def test_every_pod_passes_restricted_pod_security(manifests: list[Manifest]) -> None:
     [namespace] = [each for each in manifests if each["kind"] == "Namespace"]
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -170,6 +215,16 @@ def test_deployments_name_the_type_of_their_strategy(manifests: list[Manifest]) 
     """kubectl removes fields of a strategy that the manifest lacks, also a default, so every apply would change it."""
     strategies = [each["spec"].get("strategy") for each in manifests if each["kind"] == "Deployment"]
     assert [each["type"] for each in strategies if each] == ["RollingUpdate"] * 2
+
+
+def test_items_of_lists_say_the_operators_defaults(prod: list[Manifest]) -> None:
+    """kubectl replaces lists of custom resources as a whole, so a default that is missing in an item is a change at every apply."""
+    roles = find(prod, "Cluster", "flexcredits-postgres")["spec"]["managed"]["roles"]
+    assert all({"ensure", "inherit", "connectionLimit"} <= set(each) for each in roles)
+    endpoints = find(prod, "PodMonitor", "flexcredits")["spec"]["podMetricsEndpoints"]
+    assert all("action" in each for endpoint in endpoints for each in endpoint["relabelings"])
+    [volume] = find(prod, "KafkaNodePool", "brokers")["spec"]["storage"]["volumes"]
+    assert "deleteClaim" in volume
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -25,7 +25,7 @@ from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.db.replica import Lag, Replica
-from query_api.db.session import measure_statements
+from query_api.db.session import LastAnswer, measure_statements
 from query_api.db.statements import SQL
 from query_api.health import Health
 from query_api.http.middleware import RequestObserver
@@ -51,21 +51,23 @@ GC_CONTAINERS = 20_000
 
 async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | None = None) -> None:
     """Serve until `stop`, then finish open requests. `bound` is a socket that several processes share."""
-    dsn = settings.postgres_dsn.get_secret_value()
+    primary = settings.postgres_dsn.get_secret_value()
     keys = SigningKeys(fetch_from(settings.jwks_url))
     async with AsyncExitStack() as stack:
         build = build_of("flexcredits-query-api", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
         traced = trace_statements(tracing, SQL)
+        answer, of_replica = LastAnswer(), LastAnswer()
 
-        async def open_one(application: str, size: int, timeout_s: float, dsn: str = dsn) -> Pool:
+        async def open_one(application: str, size: int, timeout_s: float, dsn: str = primary) -> Pool:
+            noted = answer if dsn == primary else of_replica
             opening = open_pool(
                 dsn,
                 application=application,
                 size=size,
                 at_least=0,
                 statement_timeout_s=timeout_s,
-                on_statement=measure_statements(application, traced),
+                on_statement=measure_statements(application, noted, traced),
             )
             return await stack.enter_async_context(opening)
 
@@ -75,7 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
         if settings.postgres_read_dsn:
             read_dsn = settings.postgres_read_dsn.get_secret_value()
             beside = {pools[name]: await open_one(name, *limits, read_dsn) for name, limits in POOLS.items()}
-            watching = [await open_one("query-api-replica", 1, STATEMENT_TIMEOUT_S, at) for at in (dsn, read_dsn)]
+            watching = [await open_one("query-api-replica", 1, STATEMENT_TIMEOUT_S, at) for at in (primary, read_dsn)]
             replica = Replica(beside, (watching[0], watching[1]), Lag(settings.read_lag_max_s))
         state = AppState(
             pool=pools["query-api"],
@@ -91,7 +93,8 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
             unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
         )
         hub = LiveHub()
-        health = Health(await open_one("query-api-health", 1, STATEMENT_TIMEOUT_S), keys, state.zones, replica)
+        asking = await open_one("query-api-health", 1, STATEMENT_TIMEOUT_S)
+        health = Health(asking, answer, keys, state.zones, replica)
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build, build_info=health.about)
         )

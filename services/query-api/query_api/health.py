@@ -9,7 +9,7 @@ from runtime.postgres.time_zones import ZoneRules
 
 from query_api.auth.signing_keys import SigningKeys
 from query_api.db.replica import Replica
-from query_api.db.session import find_problem
+from query_api.db.session import Busy, LastAnswer, find_problem
 
 log = structlog.get_logger()
 
@@ -19,14 +19,22 @@ ANSWER_WITHIN_S = 10.0
 
 
 class Health:
-    """Readiness checks. Signing keys count only until they were fetched once; later outages of the provider do no harm."""
+    """Readiness checks. Signing keys count only until they were fetched once; later outages of the provider do no harm.
 
-    def __init__(self, pool: Pool, keys: SigningKeys, zones: ZoneRules, replica: Replica | None = None) -> None:
+    A check that gets no session in time is no problem while Postgres answers other statements of this process: behind a pooler
+    all processes share the sessions, and without this every process would be taken out of service at once.
+    """
+
+    def __init__(
+        self, pool: Pool, answer: LastAnswer, keys: SigningKeys, zones: ZoneRules, replica: Replica | None = None
+    ) -> None:
         self._pool = pool
+        self._answer = answer
         self._keys = keys
         self._zones = zones
         self._replica = replica
         self._problem: str | None = "Postgres: not checked yet"
+        self._is_busy = False
         self._asking_since: float | None = None
 
     async def watch(self) -> None:
@@ -35,8 +43,10 @@ class Health:
 
     async def _check(self) -> None:
         self._asking_since = time.monotonic()
-        problem = await find_problem(self._pool)
+        error = await find_problem(self._pool)
         self._asking_since = None
+        self._is_busy = isinstance(error, Busy)
+        problem = f"Postgres: {error}" if error else None
         if problem != self._problem:
             if problem is None:
                 log.info("Postgres is available")
@@ -55,5 +65,7 @@ class Health:
         since = self._asking_since
         waits = since is not None and time.monotonic() - since > ANSWER_WITHIN_S
         problem = f"Postgres: no answer for {ANSWER_WITHIN_S:g} s" if waits else self._problem
+        if (waits or self._is_busy) and self._answer.is_within(ANSWER_WITHIN_S):
+            problem = None
         unread = None if self._keys.known else "the signing keys were not fetched yet"
         return {"postgres": problem, "signing_keys": unread}

@@ -316,7 +316,7 @@ async def test_a_role_that_row_level_security_does_not_bind_is_refused(
 ) -> None:
     await fill(db, "org_acme")
     async with open_pool(database.dsn, application="test", size=1, at_least=0, statement_timeout_s=10) as owners:
-        assert "row-level security" in (await find_problem(owners) or "")
+        assert "row-level security" in str(await find_problem(owners))
         with pytest.raises(NotIsolated):
             async with read_as(owners, "org_acme", ""):
                 pass

@@ -1,12 +1,17 @@
 """A database that is away, slow or busy: 503 in time, and other organizations keep their connections."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import asyncpg
-from query_api.db.session import find_problem
-from runtime.postgres.pool import open_pool
+from query_api.auth.signing_keys import SigningKeys
+from query_api.db.session import LastAnswer, NoSession, find_problem, measure_statements
+from query_api.health import Health
+from runtime.postgres.pool import Pool, open_pool
+from runtime.postgres.time_zones import ZoneRules
 from support.clients.query_paths import FILES, PATHS
 from support.data.table_rows import TableRows
+from support.infra.pgbouncer import pgbouncer
 from support.infra.service_process import eventually, free_port
 from support.infra.stack import Database
 from support.services.query_api import OpenApi
@@ -15,7 +20,7 @@ from support.services.query_api import OpenApi
 async def test_postgres_away_is_503(open_api: OpenApi) -> None:
     dsn = f"postgresql://flexcredits_api:x@127.0.0.1:{free_port()}/nowhere"
     async with open_pool(dsn, application="test", size=1, at_least=0, statement_timeout_s=1) as pool:
-        assert "ConnectionRefusedError" in (await find_problem(pool) or "")
+        assert "ConnectionRefusedError" in str(await find_problem(pool))
         async with open_api(pool) as api:
             for path in (*PATHS, *FILES):
                 answer = await api.ask(path)
@@ -98,6 +103,56 @@ async def test_one_organizations_slow_reads_leave_the_others_their_connections(
         await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def sleep_in_postgres(db: TableRows, many: int) -> bool:
-    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shared' AND wait_event = 'PgSleep'"
+async def sleep_in_postgres(db: TableRows, many: int, application: str = "shared") -> bool:
+    sleeping = (
+        f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}' AND wait_event = 'PgSleep'"
+    )
     return bool(await db.count(sleeping) == many)
+
+
+async def test_a_pooler_without_a_free_session_is_busy(open_api: OpenApi, db: TableRows, database: Database) -> None:
+    """Another process holds both sessions. This one is ready as long as Postgres answers its other statements."""
+    await db.organization()
+    now = [0.0]
+    answer = LastAnswer(lambda: now[0])
+    async with AsyncExitStack() as here:
+        pooler = here.enter_context(pgbouncer(database, default_pool_size="2", query_wait_timeout="1"))
+
+        async def opened(name: str, size: int) -> Pool:
+            dsn, noted = pooler(database.roles["flexcredits_api"]), measure_statements(name, answer, None)
+            opening = open_pool(
+                dsn, application=name, size=size, at_least=0, statement_timeout_s=20, on_statement=noted
+            )
+            return await here.enter_async_context(opening)
+
+        own, others = await opened("own", 2), await opened("others", 2)
+        health = Health(await opened("health", 1), answer, SigningKeys(bytes), ZoneRules("", [], lambda *_: 0))
+        api = await here.enter_async_context(open_api(own))
+        assert (await api.ask("/api/v1/overview")).status_code == 200
+        tasks = [asyncio.create_task(health.watch())]
+        await eventually(lambda: health.checks()["postgres"] is None, what="the first check")
+        tasks += [asyncio.create_task(others.execute("SELECT pg_sleep(15)")) for _ in range(2)]
+        await eventually(lambda: sleep_in_postgres(db, 2, "others"), what="the sessions are held")
+        refused = await api.ask("/api/v1/overview")
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/busy")
+        now[0] += 60
+        await eventually(
+            lambda: "query_wait_timeout" in str(health.checks()["postgres"]), what="a check without a session"
+        )
+        answer.note()
+        assert health.checks()["postgres"] is None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_server_without_a_free_session_is_busy(database: Database) -> None:
+    role = database.roles["flexcredits_api"]
+    owner = await asyncpg.connect(database.dsn)
+    await owner.execute("ALTER ROLE flexcredits_api CONNECTION LIMIT 0")
+    try:
+        async with open_pool(role, application="late", size=1, at_least=0, statement_timeout_s=1) as pool:
+            assert isinstance(await find_problem(pool), NoSession)
+    finally:
+        await owner.execute("ALTER ROLE flexcredits_api CONNECTION LIMIT -1")
+        await owner.close()

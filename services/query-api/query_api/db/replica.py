@@ -15,6 +15,7 @@ from runtime.postgres.pooler import ThroughPooler
 from query_api.db.session import (
     WAIT_S,
     Busy,
+    NoSession,
     NotIsolated,
     ReadSession,
     Unavailable,
@@ -149,6 +150,8 @@ class Replica:
                     if not self._lag.allows(found.position):
                         return None
                     kept = await held.enter_async_context(trying.pop_all())
+        except NoSession:
+            return None
         except Busy:
             raise
         except Unavailable as error:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import asyncpg
 from flexcredits_schemas.events import PeopleMode
-from runtime.postgres.errors import transient_error_code
+from runtime.postgres.errors import is_without_session, transient_error_code
 from runtime.postgres.line import LineFull
 from runtime.postgres.pool import Connection, Pool, StatementListener, line_of, name_of
 from runtime.postgres.statements import from_record
@@ -34,6 +34,10 @@ class Busy(Unavailable):
     def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+
+
+class NoSession(Busy):
+    """Postgres, or a pooler before it, had no session for this request: other processes use them all."""
 
 
 class NotIsolated(Exception):
@@ -97,6 +101,8 @@ def reaching_postgres(given_up: Callable[[], bool] = lambda: False) -> Iterator[
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         if given_up():
             return
+        if is_without_session(error):
+            raise NoSession(f"{type(error).__name__}: {error}") from error
         # A value that asyncpg cannot encode raises a ValueError subclass; that is a bug, not an outage.
         if isinstance(error, ValueError) or not transient_error_code(error):
             raise
@@ -157,12 +163,28 @@ async def act_for(connection: Connection, organization: str, email: str) -> Orga
     return found
 
 
-def measure_statements(pool: str, traced: StatementListener | None) -> StatementListener:
-    """An `on_statement` that observes the time of each statement of a pool, and then calls `traced`."""
+class LastAnswer:
+    """When Postgres last answered a statement of this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at = float("-inf")
+
+    def note(self) -> None:
+        self._at = self._clock()
+
+    def is_within(self, seconds: float) -> bool:
+        return self._clock() - self._at <= seconds
+
+
+def measure_statements(pool: str, answer: LastAnswer, traced: StatementListener | None) -> StatementListener:
+    """An `on_statement` that observes the time of each statement of a pool, notes its answer, and then calls `traced`."""
     seconds = STATEMENT_SECONDS.labels(pool)
 
     def on_statement(ended: "asyncpg.connection.LoggedQuery") -> None:
         seconds.observe(ended.elapsed)
+        if ended.exception is None:
+            answer.note()
         if traced:
             traced(ended)
 
@@ -175,10 +197,10 @@ async def ask_position(pool: Pool) -> int:
         return session.organization.position
 
 
-async def find_problem(pool: Pool) -> str | None:
+async def find_problem(pool: Pool) -> Unavailable | NotIsolated | None:
     """Why Postgres cannot be used, for the readiness probe; None if it can. `pool` is separate, so busy pools do not count."""
     try:
         async with read_as(pool, "", ""):
             return None
     except (Unavailable, NotIsolated) as error:
-        return f"Postgres: {error}"
+        return error

@@ -56,3 +56,10 @@ def is_lost_connection(error: BaseException) -> bool:
 def timed_out(error: BaseException) -> bool:
     """Whether a statement timed out (57014). It may be faster next time, or for another organization."""
     return isinstance(error, asyncpg.QueryCanceledError)
+
+
+def is_without_session(error: BaseException) -> bool:
+    """Whether all sessions are used: Postgres refused another one, or PgBouncer had none within its `query_wait_timeout`."""
+    if isinstance(error, asyncpg.TooManyConnectionsError):
+        return True
+    return isinstance(error, asyncpg.PostgresConnectionError) and "query_wait_timeout" in str(error)

@@ -22,8 +22,13 @@ class LineFull(Exception):
         self.expected_wait_s = expected_wait_s
 
 
+def share_of(places: int) -> int:
+    """How many of the places one key holds at most: three quarters, and at least one."""
+    return max(1, places * 3 // 4)
+
+
 class Line:
-    """A fair queue for `places` places. One key holds at most three quarters of them. A free place goes to the next key
+    """A fair queue for `places` places. One key holds at most its share of them. A free place goes to the next key
     in turn, and within a key to the request that came first."""
 
     def __init__(self, places: int, waiting_max: int = 300, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +38,7 @@ class Line:
         self._clock = clock
         self._held_s = 0.0
         """For how long a place is held, as a moving average."""
-        self._each_max = max(1, places * 3 // 4)
+        self._each_max = share_of(places)
         self._waiting_max = waiting_max
         self._taken: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
