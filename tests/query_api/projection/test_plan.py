@@ -4,12 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from flexcredits_schemas.projection.history import complete_until, days_in_a_row, elapsed_part, seed_of, usual_day
+from flexcredits_schemas.projection.refusals import why_not_counted
 from hypothesis import given
 from hypothesis import strategies as st
 from query_api.calendar import Span
 from query_api.contracts.domain.periods import CreditPeriod
 from query_api.projection.compute import answer_glide_path
-from query_api.projection.domain.history import complete_until, days_in_a_row, elapsed_part, seed_of, usual_day
 from query_api.projection.domain.plan import exhausted_on, glide_path, tenths_ahead
 from query_api.projection.schemas import ProjectionQuery
 from query_api.projection.usage import ScopeUsage
@@ -143,3 +144,12 @@ def test_paths_differ_by_scope_and_day_only() -> None:
     others = {seed_of("org", "api", None, at(1), "UTC"), seed_of("org", None, "api", at(1), "UTC"), seed_of("org2", None, None, at(1), "UTC"),
               seed_of("org", None, None, at(1, day=23), "UTC")}  # fmt: skip
     assert len(others | {one}) == 5
+
+
+def test_more_than_one_in_a_hundred_held_events_refuse_a_projection() -> None:
+    events = {date(2026, 9, 1): 10_000, date(2026, 10, 1): 500, date(2026, 11, 1): 500}
+    why = [why_not_counted(is_quarantined=False, held=held, events=events, today=TODAY) for held in (10, 11)]
+    assert why[0] is None
+    assert why[1] is not None
+    assert "11 events wait" in why[1]
+    assert why_not_counted(is_quarantined=True, held=0, events=events, today=TODAY) is not None

@@ -5,6 +5,8 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from flexcredits_schemas.calendar import midnight
+from flexcredits_schemas.projection.history import complete_until, days_in_a_row, elapsed_part, seed_of
+from flexcredits_schemas.projection.refusals import describe_missing_days
 from runtime.forecast.model import Amounts, Projection, Refusal
 from runtime.forecast.project import DAYS_MAX, Outlook, foresee, project_outlook
 
@@ -20,7 +22,6 @@ from query_api.db.session import ReadSession
 from query_api.http.fields import date_range
 from query_api.overview.overview import read_contracts
 from query_api.overview.schemas import RecommendedBudget
-from query_api.projection.domain.history import complete_until, days_in_a_row, elapsed_part, seed_of
 from query_api.projection.domain.plan import exhausted_on, glide_path, tenths_ahead
 from query_api.projection.schemas import (
     GlidePathResponse,
@@ -33,7 +34,7 @@ from query_api.projection.schemas import (
     ProjectionRefusal,
     ProjectionResponse,
 )
-from query_api.projection.usage import ScopeUsage, read_quarters, read_scope, why_not_counted
+from query_api.projection.usage import ScopeUsage, read_quarters, read_scope, read_why_not_counted
 from query_api.usage.versions import UsageVersion, select_usage_version
 
 ENDLESS_DAYS = 366
@@ -58,7 +59,7 @@ async def compute_projection(
     usage = await read_scope(app, session, version, period, today, query.product, query.agent)
     complete = complete_until(version.watermark.complete_to, organization.time_zone, today)
     refusal = refuse_period(period.span, complete, version, today)
-    if refusal is None and (missing := await why_not_counted(app, session, version, today)):
+    if refusal is None and (missing := await read_why_not_counted(app, session, version, today)):
         refusal = ProjectionRefusal(reason="usage_not_counted", detail=missing)
     at, elapsed = complete or midnight(today, organization.time_zone), 0.0
     if refusal is None:
@@ -117,9 +118,7 @@ def refuse_period(
     if state == "future":
         return ProjectionRefusal(reason="period_not_begun", detail="The credit period has not begun.")
     if complete is None:
-        complete_to = version.watermark.complete_to
-        until = f"are complete only to {complete_to:%Y-%m-%d %H:%M} UTC" if complete_to else "may be incomplete"
-        return ProjectionRefusal(reason="days_missing", detail=f"Usage of past days is missing: totals {until}.")
+        return ProjectionRefusal(reason="days_missing", detail=describe_missing_days(version.watermark.complete_to))
     return None
 
 

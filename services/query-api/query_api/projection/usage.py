@@ -6,6 +6,8 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind, Product
+from flexcredits_schemas.projection.history import usual_day
+from flexcredits_schemas.projection.refusals import why_not_counted
 from runtime.forecast.project import DAYS_MAX
 
 from query_api.access.state import AppState
@@ -14,14 +16,10 @@ from query_api.contracts.domain.balance import period_state
 from query_api.contracts.domain.periods import CreditPeriod
 from query_api.db.session import ReadSession
 from query_api.freshness.queries import count_held, select_quarantine
-from query_api.projection.domain.history import usual_day
 from query_api.projection.queries import sum_quarters_of_day, sum_series_days
 from query_api.usage.product_days import ProductDays, concatenate, select_product_days, sum_products
 from query_api.usage.queries import select_series, sum_series_usage
 from query_api.usage.versions import UsageVersion
-
-HELD_MAX = 0.01
-"""Of the events since the month before: so few held ones change no projection noticeably."""
 
 
 class ScopeUsage(NamedTuple):
@@ -94,13 +92,11 @@ async def read_quarters(
     return kept
 
 
-async def why_not_counted(app: AppState, session: ReadSession, version: UsageVersion, today: date) -> str | None:
+async def read_why_not_counted(app: AppState, session: ReadSession, version: UsageVersion, today: date) -> str | None:
     """Why so much usage is not counted that a projection would be too low; None if all is counted."""
-    if any(entry.component == "aggregator" for entry in await select_quarantine(session)):
-        return "Counting fails for this organization and is retried, so totals are incomplete."
+    events: dict[date, int] = {}
+    for (month, _), count in version.events.items():
+        events[month] = events.get(month, 0) + count
+    is_quarantined = any(entry.component == "aggregator" for entry in await select_quarantine(session))
     held = await count_held(session, app.topic)
-    since = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
-    counted = sum(events for (month, _), events in version.events.items() if month >= since)
-    if held > HELD_MAX * counted:
-        return f"{held} events wait to be counted, for example for a rate, so totals are incomplete."
-    return None
+    return why_not_counted(is_quarantined=is_quarantined, held=held, events=events, today=today)

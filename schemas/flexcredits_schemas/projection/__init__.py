@@ -1,0 +1,1 @@
+"""What query API and alerter agree on about projections. Pure."""
