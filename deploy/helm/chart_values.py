@@ -27,6 +27,7 @@ class Chart:
             "services": {name: {} for name in HASHED[1:]},
             "kafka": {},
             "postgres": {},
+            "pooler": {},
         }
         self.secret_names: set[str] = set()
 
@@ -73,6 +74,10 @@ class Chart:
             case "Cluster":
                 for field in ("instances", "storage", "resources"):
                     self.take(spec, field, "postgres", field)
+                self.take(spec["postgresql"]["parameters"], "max_connections", "postgres", "max_connections")
+            case "Pooler":
+                self.take(spec, "instances", "pooler", "instances")
+                self.take(spec["pgbouncer"], "parameters", "pooler", "parameters")
         self.replace_secrets(manifest)
 
     def replace_labels(self, metadata: Manifest) -> None:
@@ -134,7 +139,7 @@ class Chart:
         names = {name: {"type": "string"} for name in sorted(self.secret_names)}
         properties["secrets"]["properties"] = names
         properties["pod"] = {"type": "object", "propertyNames": {"not": {"enum": sorted(self.pod_fields)}}}
-        for place in ("services", "kafka", "postgres"):
+        for place in ("services", "kafka", "postgres", "pooler"):
             loosen(properties[place])
         properties["global"] = {}  # Helm adds it when the chart is a part of another
         return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
@@ -158,7 +163,7 @@ def schema_of(value: Any) -> dict[str, Any]:
 def loosen(schema: dict[str, Any]) -> None:
     """Leave Kubernetes' and the operators' own objects to them."""
     for name, each in schema.get("properties", {}).items():
-        if name in ("resources", "storage"):
+        if name in ("resources", "storage", "parameters"):
             schema["properties"][name] = {"type": "object"}
         else:
             loosen(each)

@@ -31,7 +31,8 @@ COMMENTS = {
     "pod": "Fields that every pod gets, such as imagePullSecrets, nodeSelector and tolerations.",
     "services": "Replicas and resources. The aggregator's maximum is the number of partitions of usage.events.v1.",
     "kafka": "Brokers, by Strimzi.",
-    "postgres": "By CloudNativePG.",
+    "postgres": "By CloudNativePG. docs/deployment.md says how many connections the services open.",
+    "pooler": "PgBouncer, if `components.pooler` is true. More processes of the query API need more sessions.",
 }
 HELPERS = """\
 {{- define "flexcredits.image" -}}

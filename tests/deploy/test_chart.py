@@ -83,7 +83,7 @@ def test_values_change_what_an_overlay_would_change(chart: Path, tmp_path: Path)
             "alerter": {"replicas": 3},
             "ingest": {"maxReplicas": 30, "resources": {"requests": {"cpu": "2"}}},
         },
-        "postgres": {"storage": {"size": "4Ti", "storageClass": "fast"}},
+        "postgres": {"storage": {"size": "4Ti", "storageClass": "fast"}, "max_connections": "400"},
     }
     patches = [
         (
@@ -101,7 +101,10 @@ def test_values_change_what_an_overlay_would_change(chart: Path, tmp_path: Path)
         ),
         (
             {"kind": "Cluster", "name": "flexcredits-postgres"},
-            [{"op": "replace", "path": "/spec/storage", "value": {"size": "4Ti", "storageClass": "fast"}}],
+            [
+                {"op": "replace", "path": "/spec/storage", "value": {"size": "4Ti", "storageClass": "fast"}},
+                {"op": "replace", "path": "/spec/postgresql/parameters/max_connections", "value": "400"},
+            ],
         ),
     ]
     expected = overlay(
