@@ -30,7 +30,7 @@ const period: Projected = {
 function answer(projection: Partial<Projected> | null, also: Partial<Schemas["ProjectionResponse"]> = {}) {
   return {
     available: "10.000000",
-    credit_period: { contract_id: "c", id: "p", from: "2026-01-01", to: "2026-12-05" },
+    credit_period: { contract_id: "c", id: "p", key: "c/p", from: "2026-01-01", to: "2026-12-05" },
     exhausted_on: null,
     refusal: null,
     projection: projection && { ...period, ...projection },
@@ -68,7 +68,7 @@ describe("the run-out date", () => {
   })
 
   test("of a period that ends after the projection", () => {
-    const credit_period = { contract_id: "c", id: "p", from: "2026-01-01", to: "2036-01-01" }
+    const credit_period = { contract_id: "c", id: "p", key: "c/p", from: "2026-01-01", to: "2036-01-01" }
     expect(runOutWords(answer({ expiring_unused: null }, { credit_period }), format)).toEqual([
       "Projected to last to Dec 4, 2026.",
     ])
