@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from projection.backtest import describe, table
+from projection.backtest import closer_than_ours, describe, table
 from projection.companies import DAYS, KINDS, simulate, stretch
 from projection.methods import LibrariesMissing, install_libraries, naive, ours, seasonal_naive
 from projection.scoring import HORIZONS, Case, Forecast, Outcome, cases, day_of, score
@@ -77,6 +77,17 @@ def test_the_table_has_a_row_for_each_company_and_horizon(outcomes: dict[str, li
     assert printed[-1].startswith(
         f"| all, {HORIZONS[-1]} days | {describe([one for one in outcomes['ours'] if one.horizon == HORIZONS[-1]])} |"
     )
+
+
+def test_a_method_is_closer_only_if_it_is_so_for_most_companies() -> None:
+    def made(errors: list[float]) -> list[Outcome]:
+        return [Outcome("flat", horizon, True, 1, (days, days)) for days in errors for horizon in HORIZONS]
+
+    companies = [[number] * 300 for number in range(10)]
+    every = [Case("flat", micro, 150) for micro in companies]
+    worse, mixed, closer = [6.0] * 10, [1.0, 9.0] * 5, [1.0] * 9 + [9.0]
+    found = closer_than_ours(every, {"ours": made([5.0] * 10), "a": made(worse), "b": made(mixed), "c": made(closer)})
+    assert found == [f"{name}, {days} days: c 1.0, ours 5.0" for name in ("flat", "all") for days in HORIZONS]
 
 
 def test_without_uv_other_libraries_are_skipped_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

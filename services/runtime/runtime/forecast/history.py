@@ -43,6 +43,8 @@ class Past(NamedTuple):
     """Of the next weeks: (origins, weeks)."""
     weights: Floats
     """Of the candidates, as known at each origin: (origins, candidates)."""
+    apart: Floats
+    """How far each candidate's logarithm is from that of their mean: (origins, candidates, weeks)."""
     scales: Floats
     """The size of an error, as known at each origin."""
     errors: Floats
@@ -66,7 +68,7 @@ def study(days: Floats, horizon_weeks: int) -> Past:
         weeks for weeks in HORIZONS if weeks == 1 or (weeks <= horizon_weeks and last - WEEK * weeks >= origins[0])
     ]
     candidates = fit(window_of(np.maximum(week_sums(days), SMALLEST * WEEK), origins)).weeks(horizons[-1])
-    past = Past(origins, horizons, np.concatenate(([0.0], np.cumsum(days))), *[np.empty(0)] * 5)
+    past = Past(origins, horizons, np.concatenate(([0.0], np.cumsum(days))), *[np.empty(0)] * 6)
     losses = []
     for weeks in horizons:
         loss = np.abs(past.came(weeks)[:, None] - np.log(candidates[:, :, :weeks].sum(axis=2)))
@@ -76,9 +78,13 @@ def study(days: Floats, horizon_weeks: int) -> Past:
     errors = past.came(1) - np.log(projected[:, 0])
     scales = scale_errors(errors)
     return past._replace(
-        projected=projected, weights=weights, scales=scales, errors=standardize(errors, scales),
+        projected=projected,
+        weights=weights,
+        apart=np.log(candidates / projected[:, None]),
+        scales=scales,
+        errors=standardize(errors, scales),
         persistence=weights @ PERSISTENCE,
-    )  # fmt: skip
+    )
 
 
 def weigh(losses: list[Floats], horizons: list[int]) -> Floats:
@@ -115,6 +121,14 @@ def standardize(errors: Floats, scales: Floats) -> Floats:
     known = ~np.isnan(errors)
     own = np.clip(errors[known] / scales[known], -3, 3)
     return np.concatenate((NORMAL, own - own.mean())) if len(own) else NORMAL
+
+
+def draw_candidates(weights: Floats, apart: Floats, paths: int, seed: int) -> Floats:
+    """The candidate that each path follows, drawn by weight, as its distance from their mean: (origins, paths, weeks)."""
+    drawn = np.random.default_rng([seed, 2]).random(paths)
+    reached = np.cumsum(weights, axis=1)[:, None] < drawn[:, None]  # the last sum is 1, but for rounding
+    picks = np.minimum(reached.sum(axis=2), weights.shape[1] - 1)
+    return np.take_along_axis(apart, picks[:, :, None], axis=1)
 
 
 def draw_logs(errors: Floats, persistence: Floats, paths: int, weeks: int, seed: int) -> Floats:

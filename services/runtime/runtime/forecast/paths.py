@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from runtime.forecast.bursts import draw_blocks, is_bursty, past_coverage
-from runtime.forecast.history import Past, draw_logs, study
+from runtime.forecast.history import Past, draw_candidates, draw_logs, study
 from runtime.forecast.weeks import SMALLEST, WEEK, WINDOW, Floats, fit, week_sums, window_of
 from runtime.forecast.width import Width, choose_width
 
@@ -41,8 +41,10 @@ def simulate(days: Floats, past: Past, width: Width, count: int, seed: int) -> F
     weeks = -(-count // WEEK)
     last = np.array([len(days) - 1])
     sums = np.maximum(week_sums(days), SMALLEST * WEEK)
-    projected = past.weights[-1] @ fit(window_of(sums, last)).weeks(weeks)[0]
+    candidates, weights = fit(window_of(sums, last)).weeks(weeks), past.weights[-1:]
+    projected = weights[0] @ candidates[0]
     logs = draw_logs(past.errors * past.scales[-1], past.persistence[-1], PATHS, weeks, seed)
+    logs += draw_candidates(weights, np.log(candidates / projected), PATHS, seed)[0]
     amounts = projected * np.exp(np.clip(logs * width.by_week(weeks), -FARTHEST, FARTHEST))
     shares = draw_shares(days, weeks, seed)
     return np.asarray((amounts[:, :, None] * shares).reshape(PATHS, -1)[:, :count])

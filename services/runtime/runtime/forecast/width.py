@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runtime.forecast.history import HORIZONS, NORMAL, Past, draw_logs
+from runtime.forecast.history import HORIZONS, NORMAL, Past, draw_candidates, draw_logs
 from runtime.forecast.weeks import WEEK, Floats
 
 PATHS = 300
@@ -13,7 +13,7 @@ DECILES = [29, 149, 269]
 """Places of the deciles 10, 50 and 90 among the ascending paths."""
 ORIGINS_MAX = 60
 TARGET, TARGETS = 0.8, (0.75, 0.85)
-PRIOR = (1.1, 1.3, 2.1, 2.7, 3.2)
+PRIOR = (1.1, 1.3, 2.1, 2.4, 2.7)
 """Factors at HORIZONS of a series without a past of its own: those of the simulated companies in docs/forecast.md."""
 USUAL_SCALE = 0.1
 """Of errors one week ahead: with larger ones, paths already go as far as such companies do."""
@@ -64,7 +64,7 @@ def score(past: Past, chosen: slice) -> Floats:
     logs = (
         draw_logs(past.errors, past.persistence[chosen], PATHS, past.horizons[-1], seed=1)
         * past.scales[chosen, None, None]
-    )
+    ) + draw_candidates(past.weights[chosen], past.apart[chosen], PATHS, seed=1)
     paths = np.cumsum(past.projected[chosen, None, :] * np.exp(logs), axis=2)
     scores = []
     for weeks in past.horizons:
