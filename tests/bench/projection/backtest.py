@@ -14,7 +14,7 @@ from projection.scoring import HORIZONS, Case, Forecast, Outcome, cases, score
 SEEDS = range(500, 520)
 """The method and its width were chosen with others, all below 300."""
 SAMPLES, SURE = 1_000, 0.95
-"""A judge is closer than ours only if it is so in this share of samples of companies."""
+"""Another method is closer than ours only if it is so in this share of samples of companies."""
 
 
 def bench_forecast(runs: int, traces: Path = DEFAULT) -> None:

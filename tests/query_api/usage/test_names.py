@@ -194,7 +194,7 @@ def test_an_organization_with_many_values_does_not_push_out_those_of_others() ->
         cache.put(("outlook", 2, number), "v1", number, 10)
     assert cache.get(("days", 1), "v1") == "one"
     kept = [number for number in range(1_000) if cache.get(("outlook", 2, number), "v1") is not None]
-    assert kept == [*range(992, 1_000)]  # what nobody else needs is its own
+    assert kept == [*range(992, 1_000)]  # what no other one needs
     for organization in range(3, 8):
         cache.put(("days", organization), "v1", "other", 10)
     assert all(cache.get(("days", organization), "v1") for organization in (1, *range(3, 8)))
