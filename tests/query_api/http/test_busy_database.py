@@ -7,6 +7,7 @@ import asyncpg
 from query_api.auth.signing_keys import SigningKeys
 from query_api.db.session import LastAnswer, NoSession, find_problem, measure_statements
 from query_api.health import Health
+from runtime.postgres.line import share_of
 from runtime.postgres.pool import Pool, open_pool
 from runtime.postgres.time_zones import ZoneRules
 from support.clients.query_paths import FILES, PATHS
@@ -76,13 +77,7 @@ async def test_one_organizations_slow_reads_leave_the_others_their_connections(
     open_api: OpenApi, db: TableRows, database: Database
 ) -> None:
     """org_slow sends requests all the time, and each of its reads takes seconds."""
-    slow, _quick = await db.organization("org_slow"), await db.organization("org_acme")
-    await db.contract(slow, "c1", "2026-01-01", "2027-01-01")
-    await db.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
-    await db.execute(
-        f"CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
-        f" (CASE WHEN organization_id = {slow} THEN pg_sleep(30) IS NOT NULL ELSE true END)"
-    )
+    await slow_organization(db)
     dsn = database.roles["flexcredits_api"]
     async with (
         open_pool(dsn, application="shared", size=4, at_least=0, statement_timeout_s=5) as pool,
@@ -101,6 +96,45 @@ async def test_one_organizations_slow_reads_leave_the_others_their_connections(
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_one_organizations_slow_reads_in_all_processes_leave_others_a_session_of_the_pooler(
+    open_api: OpenApi, db: TableRows, database: Database
+) -> None:
+    """Two processes. PgBouncer has one session more than both let an organization hold."""
+    await slow_organization(db)
+    async with AsyncExitStack() as here:
+        pooler = here.enter_context(pgbouncer(database, default_pool_size=str(2 * share_of(4) + 1)))
+        dsn = pooler(database.roles["flexcredits_api"])
+        pools = [
+            await here.enter_async_context(
+                open_pool(dsn, application="shared", size=4, at_least=0, statement_timeout_s=20)
+            )
+            for _ in range(2)
+        ]
+        apis = [await here.enter_async_context(open_api(pool)) for pool in pools]
+        asked = [
+            asyncio.create_task(api.ask("/api/v1/overview", organization="org_slow")) for api in apis for _ in range(10)
+        ]
+        await eventually(lambda: sleep_in_postgres(db, 2 * share_of(4)), what="its reads are slow")
+        for api in apis * 5:
+            async with asyncio.timeout(2):
+                assert (await api.ask("/api/v1/overview")).status_code == 200
+        assert not any(answer.done() for answer in asked)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def slow_organization(db: TableRows) -> None:
+    """Beside org_acme, create org_slow, whose reads take 30 s or as long as a statement may."""
+    slow, _quick = await db.organization("org_slow"), await db.organization("org_acme")
+    await db.contract(slow, "c1", "2026-01-01", "2027-01-01")
+    await db.period(slow, "c1", "p1", "2026-01-01", "2027-01-01", total=100)
+    await db.execute(
+        f"CREATE POLICY slow ON credit_periods AS RESTRICTIVE FOR SELECT TO flexcredits_api USING"
+        f" (CASE WHEN organization_id = {slow} THEN pg_sleep(30) IS NOT NULL ELSE true END)"
+    )
 
 
 async def sleep_in_postgres(db: TableRows, many: int, application: str = "shared") -> bool:
