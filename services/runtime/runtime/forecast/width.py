@@ -13,7 +13,7 @@ DECILES = [29, 149, 269]
 """Places of the deciles 10, 50 and 90 among the ascending paths."""
 ORIGINS_MAX = 60
 TARGET, TARGETS = 0.8, (0.75, 0.85)
-PRIOR = (1.1, 1.3, 2.1, 2.4, 2.7)
+PRIOR = (1.3, 1.8, 2.7, 2.7, 2.7)
 """Factors at HORIZONS of a series without a past of its own: those of the simulated companies in docs/forecast.md."""
 USUAL_SCALE = 0.1
 """Of errors one week ahead: with larger ones, paths already go as far as such companies do."""
