@@ -228,6 +228,7 @@ async def test_the_period_is_drawn_to_its_end_and_the_run_out_date_is_shown(
         for name in ("p10", "p50", "p90"):
             value = re.escape(f"{Decimal(last[name][-1]):,.2f}")
             await expect(chart).to_have_attribute("aria-valuetext", re.compile(value))
+        assert "Assistant" not in await chart.inner_text(), "a tip with usage of days that have not begun"
         await visit.assert_accessible("the projection")
         await visit.open("/?scope=all&sum=cumulative&interval=week&chart=table")
         newest = visit.of_test_id("trend-table").get_by_role("row").nth(1)

@@ -29,6 +29,7 @@ export function TrendTip({ column, lines, guides, title, format, left, width }: 
       <ul>
         {parts.map(
           (part, line) =>
+            isKnown(bucket) &&
             !isZero(part) && (
               <li key={lines[line]?.key}>
                 <span className={classes.swatch} style={{ background: lines[line]?.color }} />
