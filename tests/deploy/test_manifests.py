@@ -105,6 +105,17 @@ def test_services_use_the_pooler_and_what_holds_locks_of_its_session_uses_postgr
     assert (replica.username, replica.hostname) == ("flexcredits_api", "flexcredits-postgres-ro")
 
 
+def test_poolers_are_no_first_choice_for_eviction_and_run_on_different_nodes() -> None:
+    """All services lose Postgres with them."""
+    name = "flexcredits-postgres-pooler"
+    pod = find(render("overlays/prod-pooler"), "Pooler", name)["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert (container["name"], set(container["resources"])) == ("pgbouncer", {"requests", "limits"})
+    assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+    [spread] = pod["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"] == {"cnpg.io/poolerName": name}
+
+
 RESERVED = 10
 """Connections of Postgres for migrations, commands, its operator and superusers."""
 
@@ -215,16 +226,6 @@ def test_deployments_name_the_type_of_their_strategy(manifests: list[Manifest]) 
     """kubectl removes fields of a strategy that the manifest lacks, also a default, so every apply would change it."""
     strategies = [each["spec"].get("strategy") for each in manifests if each["kind"] == "Deployment"]
     assert [each["type"] for each in strategies if each] == ["RollingUpdate"] * 2
-
-
-def test_items_of_lists_say_the_operators_defaults(prod: list[Manifest]) -> None:
-    """kubectl replaces lists of custom resources as a whole, so a default that is missing in an item is a change at every apply."""
-    roles = find(prod, "Cluster", "flexcredits-postgres")["spec"]["managed"]["roles"]
-    assert all({"ensure", "inherit", "connectionLimit"} <= set(each) for each in roles)
-    endpoints = find(prod, "PodMonitor", "flexcredits")["spec"]["podMetricsEndpoints"]
-    assert all("action" in each for endpoint in endpoints for each in endpoint["relabelings"])
-    [volume] = find(prod, "KafkaNodePool", "brokers")["spec"]["storage"]["volumes"]
-    assert "deleteClaim" in volume
 
 
 @pytest.mark.parametrize("service", SERVICES)
