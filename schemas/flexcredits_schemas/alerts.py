@@ -4,6 +4,8 @@ from typing import Literal
 
 Rule = Literal["usage", "budget"]
 """A threshold refers to a credit period's available credits (usage) or to a calendar month's budget (budget)."""
+AlertKind = Literal["used", "projected"]
+"""What met a threshold: the use so far, or the use that is projected for the end of the period."""
 Notification = Literal["sent", "bundled", "suppressed", "backfilled"]
 """How people were notified of a firing: see `notification` in schemas/alerts/alert.v1.json."""
 Resolution = Literal["level", "removed"]

@@ -59,7 +59,7 @@ async def test_a_totals_message_raises_the_banner_and_mails_and_a_signal_ends_it
         assert await banner(owner, acme.number) == (75, 1)
         assert {recipient for recipient, _ in mailbox.got} == RECIPIENTS
         await eventually(lambda: process.metric("flexcredits_alerter_unreadable_total") == 6)
-        assert process.metric('flexcredits_alerter_firings_total{notification="sent",rule="usage"}') == 1
+        assert process.metric('flexcredits_alerter_firings_total{kind="used",notification="sent",rule="usage"}') == 1
         process.send(signal.SIGTERM)
         assert process.wait() == 0
 

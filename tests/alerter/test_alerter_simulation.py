@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.faults.mutants import ALERTER, make_mutant
+from support.faults.mutants import ALERTER, PROJECTED, make_mutant
 from support.faults.simulation_runs import begin, result
 
 HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "3000")) // 5  # one takes as long as four of an aggregator
@@ -27,5 +27,20 @@ UNSIMULATED = {"mails called sent when they are taken up", "thresholds met too e
 @pytest.mark.slow
 def test_an_alerter_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -> None:
     code, output = result(begin("alerter", 0, 100, mutant=make_mutant("alerter", ALERTER[mutant], tmp_path)))
+    assert code == 1, output
+    assert "seed " in output, output
+
+
+@pytest.mark.slow
+def test_projected_thresholds_mail_once_a_day_and_banners_equal_the_last_projection_under_faults() -> None:
+    """Three days each; a day's projection is made again by the test."""
+    code, output = result(begin("projected", SEED, HISTORIES // 15))
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("mutant", sorted(PROJECTED))
+@pytest.mark.slow
+def test_a_projector_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -> None:
+    code, output = result(begin("projected", 0, 15, mutant=make_mutant("alerter", PROJECTED[mutant], tmp_path)))
     assert code == 1, output
     assert "seed " in output, output

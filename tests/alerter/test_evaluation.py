@@ -257,6 +257,7 @@ async def test_the_role_may_change_nothing_but_its_own_tables(pool: Pool) -> Non
         assert {row["relname"] for row in rows} == {
             "alert_state", "alert_firings", "banners", "email_outbox", "email_attempts", "alert_wakeups",
             "mail_requests", "alert_events", "alert_deliveries", "alert_delivery_attempts", "quarantine",
+            "alert_projections",
         }  # fmt: skip
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("DELETE FROM alert_firings")

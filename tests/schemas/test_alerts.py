@@ -5,13 +5,14 @@ from typing import get_args
 
 import pytest
 from flexcredits_schemas import SCHEMAS
-from flexcredits_schemas.alerts import Notification, Resolution, Rule, is_met
+from flexcredits_schemas.alerts import AlertKind, Notification, Resolution, Rule, is_met
 
 
 def test_the_words_are_those_of_the_schema() -> None:
     schema = json.loads((SCHEMAS / "alerts" / "alert.v1.json").read_text())["$defs"]
     about, resolved = schema["About"]["properties"], schema["Resolved"]["properties"]["data"]["properties"]
     assert list(get_args(Rule)) == about["rule"]["enum"]
+    assert list(get_args(AlertKind)) == about["kind"]["enum"]
     assert list(get_args(Notification)) == about["notification"]["enum"]
     assert list(get_args(Resolution)) == resolved["resolution"]["enum"]
 

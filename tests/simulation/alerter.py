@@ -203,7 +203,7 @@ class Scenario:
 
     def fired(self) -> set[tuple[int, int, int, bool]]:
         """Organization, threshold, episode, and whether it is open."""
-        return {(key[0], *key[4:], at.resolution is None) for key, at in self.postgres.table("firings").items()}
+        return {(key[0], *key[5:], at.resolution is None) for key, at in self.postgres.table("firings").items()}
 
     def expected(self) -> set[tuple[int, int, int, bool]]:
         return {
@@ -220,14 +220,14 @@ class Scenario:
         for key, at in table("firings").items():
             if (at.available, at.used) not in {
                 level[:2] for level in self.levels[key[0]]
-            } or at.used * 100 < at.available * key[4]:
+            } or at.used * 100 < at.available * key[5]:
                 found.append(f"O7: {key} fired at {at.used} of {at.available}")
             if mails[at.firing_id] != (len(RECIPIENTS) if at.notification == "sent" else 0):
                 found.append(f"O8: {key} {at.notification} has {mails[at.firing_id]} mails")
             kinds = [row[3] for _, row in sorted(table("notices").items()) if row[1] == at.firing_id]
             if kinds != ["fired", "resolved"][: 1 if at.resolution is None else 2]:
                 found.append(f"{key} has the alert events {kinds}")
-        banners = {number: row[2] for number, row in table("banners").items()}
+        banners = {number: row[3] for number, row in table("banners").items()}
         highest = {number: max(model.open) for number, model in self.models.items() if model.open}
         if banners != highest:
             found.append(f"O7: banners {banners}, the model says {highest}")

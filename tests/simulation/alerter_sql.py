@@ -1,6 +1,7 @@
 """The alerter's statements, as the simulated Postgres runs them: one function for each statement of the service.
 
-The rows of aggregator and query API are one table, `levels`, by organization. There are no budgets and no channels.
+The rows of aggregator and query API are two tables by organization: `levels`, and `days` with what projections read. There
+are no budgets and no channels.
 """
 
 from collections import defaultdict
@@ -25,10 +26,18 @@ class LevelRow(NamedTuple):
     available: int
     used: int
     thresholds: tuple[int, ...]
+    projected: tuple[int, ...] = ()
+
+
+class Days(NamedTuple):
+    """`days`: micro-credits by day, and the instant up to which they are complete."""
+
+    by_day: Mapping[date, int]
+    complete_to: datetime
 
 
 class Firing(NamedTuple):
-    """`firings`, keyed by organization, rule, contract, period, threshold and episode."""
+    """`firings`, keyed by organization, rule, contract, period, kind, threshold and episode."""
 
     firing_id: int
     starts_on: date
@@ -38,6 +47,9 @@ class Firing(NamedTuple):
     available: int
     notification: str
     mail_context: str | None
+    p10: date | None
+    p50: date | None
+    p90: date | None
     resolution: str | None = None
 
 
@@ -68,7 +80,7 @@ def of(organization_ids: Sequence[int] | None, number: int) -> bool:
 
 def select_levels(t: Transaction, organization_ids: Sequence[int] | None, *_: date) -> Rows:
     return [
-        (number, "UTC", [*at.thresholds], *PERIOD, BEGINS, ENDS, at.available, at.used)
+        (number, "UTC", [*at.thresholds], [*at.projected], *PERIOD, BEGINS, ENDS, at.available, at.used)
         for number, at in t.rows("levels").items()
         if of(organization_ids, number)
     ]
@@ -79,8 +91,10 @@ def select_budgets(*_: Any) -> Rows:
 
 
 def select_firings(t: Transaction, organization_ids: Sequence[int] | None, _: date) -> Rows:
-    latest = {key[:5]: (key, at) for key, at in sorted(t.rows("firings").items()) if of(organization_ids, key[0])}
-    return [(*key, at.resolution is None, at.fired_at) for key, at in latest.values()]
+    every = [(key, at) for key, at in sorted(t.rows("firings").items()) if of(organization_ids, key[0])]
+    latest = {key[:6]: (key, at) for key, at in every}
+    mailed = {key[:6]: at.fired_at for key, at in every if at.notification == "sent"}
+    return [(*key, at.resolution is None, at.fired_at, mailed.get(key[:6])) for key, at in latest.values()]
 
 
 def select_banners(t: Transaction, organization_ids: Sequence[int] | None) -> Rows:
@@ -117,12 +131,12 @@ def mark_evaluated(t: Transaction, organization_id: int, now: datetime) -> None:
 
 
 def insert_firing(t: Transaction, *row: Any) -> Rows:
-    key, rest = row[:6], row[6:]
+    key, rest = row[:7], row[7:]
     [number] = t.numbers("firings", 1)
-    t.lock("open firings", key[:5])
+    t.lock("open firings", key[:6])
     t.lock("firings", key)
     if t.get("firings", key) is not None or any(
-        other[:5] == key[:5] and at.resolution is None for other, at in t.rows("firings").items()
+        other[:6] == key[:6] and at.resolution is None for other, at in t.rows("firings").items()
     ):
         raise asyncpg.UniqueViolationError(f"fired twice: {key}")
     t.put("firings", key, Firing(number, *rest))
@@ -131,11 +145,14 @@ def insert_firing(t: Transaction, *row: Any) -> Rows:
 
 def resolve_firing(t: Transaction, *row: Any) -> Rows:
     *about, _, resolution = row
-    found = [(key, at) for key, at in t.rows("firings").items() if key[:5] == (*about,) and at.resolution is None]
+    found = [(key, at) for key, at in t.rows("firings").items() if key[:6] == (*about,) and at.resolution is None]
     t.lock("firings", *(key for key, _ in found))
     for key, at in found:
         t.put("firings", key, at._replace(resolution=resolution))
-    return [(at.firing_id, key[5], at.notification, at.starts_on, at.ends_on, at.fired_at) for key, at in found]
+    return [
+        (at.firing_id, key[6], at.notification, at.starts_on, at.ends_on, at.fired_at, at.p10, at.p50, at.p90)
+        for key, at in found
+    ]
 
 
 def raise_banner(t: Transaction, organization_id: int, *row: Any) -> None:
@@ -147,6 +164,27 @@ def lower_banner(t: Transaction, organization_id: int) -> None:
     if t.get("banners", organization_id) is not None:
         t.lock("banners", organization_id)
         t.put("banners", organization_id, None)
+
+
+def select_projections(t: Transaction, organization_ids: Sequence[int] | None) -> Rows:
+    return [(*key, *row) for key, row in t.rows("projections").items() if of(organization_ids, key[0])]
+
+
+def save_projection(t: Transaction, organization_id: int, rule: str, *row: Any) -> None:
+    t.lock("projections", (organization_id, rule))
+    t.put("projections", (organization_id, rule), row)
+
+
+def select_counted_to(t: Transaction, organization_id: int, *_: Any) -> Rows:
+    return [(t.get("days", organization_id).complete_to, False, 0, 1000)]
+
+
+def sum_days(t: Transaction, organization_id: int, first: date, last: date) -> Rows:
+    return [(day, credits) for day, credits in t.get("days", organization_id).by_day.items() if first <= day <= last]
+
+
+def sum_quarters(*_: Any) -> Rows:
+    return []
 
 
 def select_mail_context(t: Transaction, organization_id: int, *_: Any) -> Rows:
@@ -260,10 +298,12 @@ def select_quarantined(_: Transaction) -> Rows:
 
 
 NAMES = {
-    "select_levels": "organization_id time_zone thresholds contract_id period_id starts_on ends_on available used", "select_budgets": "",
-    "select_firings": "organization_id rule contract_id period_id threshold episode is_open fired_at",
-    "select_banners": "organization_id contract_id period_id threshold episode fired_at", "lock_state": "locked",
-    "insert_firing": "firing_id", "resolve_firing": "firing_id episode notification starts_on ends_on fired_at",
+    "select_levels": "organization_id time_zone thresholds projected_thresholds contract_id period_id starts_on ends_on available used", "select_budgets": "",
+    "select_firings": "organization_id rule contract_id period_id kind threshold episode is_open fired_at mailed_at",
+    "select_banners": "organization_id contract_id period_id kind threshold episode fired_at", "lock_state": "locked",
+    "insert_firing": "firing_id", "resolve_firing": "firing_id episode notification starts_on ends_on fired_at p10 p50 p90",
+    "select_projections": "organization_id rule contract_id period_id day available thresholds permilles p10 p50 p90 refusal detail projected_at",
+    "select_counted_to": "complete_to is_quarantined held counted", "sum_days": "day credits", "sum_quarters": "bucket_at credits",
     "select_mail_context": "assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",
     "find_notice": "found", "claim_notices": "alert_event_id organization_id organization body", "claim_wakeups": "organization_id",

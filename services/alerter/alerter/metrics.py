@@ -3,14 +3,18 @@
 from itertools import product
 from typing import get_args
 
-from flexcredits_schemas.alerts import AttemptOutcome, ChannelKind, Notification, Resolution, Rule
+from flexcredits_schemas.alerts import AlertKind, AttemptOutcome, ChannelKind, Notification, Resolution, Rule
 from prometheus_client import Counter, Gauge, Histogram
 
 FIRINGS = Counter(
-    "flexcredits_alerter_firings_total", "Thresholds met, by rule and notification.", ["rule", "notification"]
+    "flexcredits_alerter_firings_total",
+    "Thresholds met, by rule, kind and notification.",
+    ["rule", "kind", "notification"],
 )
 RESOLVED = Counter(
-    "flexcredits_alerter_resolved_total", "Firings that ended, by rule and what ended them.", ["rule", "resolution"]
+    "flexcredits_alerter_resolved_total",
+    "Firings that ended, by rule, kind and what ended them.",
+    ["rule", "kind", "resolution"],
 )
 WAKEUPS = Counter(
     "flexcredits_alerter_evaluated_organizations_total", "Organizations evaluated, by trigger.", ["trigger"]
@@ -41,15 +45,28 @@ DELIVERIES = Counter(
     ["kind", "outcome"],
 )
 PUBLISHED = Counter("flexcredits_alerter_published_total", "Alert events that usage.alerts.v1 has.")
+PROJECTIONS = Counter(
+    "flexcredits_alerter_projections_total",
+    "Periods whose projection was stored, by result: projected, or refused with the reason.",
+    ["result"],
+)
+PROJECTION_SECONDS = Histogram(
+    "flexcredits_alerter_projection_seconds",
+    "Seconds in which the projections of one organization are computed.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+PROJECTIONS_WAITING = Gauge(
+    "flexcredits_alerter_projections_waiting", "Organizations whose projection is due and not stored yet."
+)
 
 # Create every label set now, so that rate() counts the first increment. The sweep's time starts with the process.
 EVALUATED_AT.labels("sweep").set_to_current_time()
 for _outcome in get_args(AttemptOutcome):
     MAILS.labels(_outcome)
-for _labels in product(get_args(Rule), get_args(Notification)):
-    FIRINGS.labels(*_labels)
-for _labels in product(get_args(Rule), get_args(Resolution)):
-    RESOLVED.labels(*_labels)
+for _of_rule in product(get_args(Rule), get_args(AlertKind), get_args(Notification)):
+    FIRINGS.labels(*_of_rule)
+for _of_rule in product(get_args(Rule), get_args(AlertKind), get_args(Resolution)):
+    RESOLVED.labels(*_of_rule)
 for _labels in product(get_args(ChannelKind), get_args(AttemptOutcome)):
     DELIVERIES.labels(*_labels)
 for _kind in ("test", "resend"):
@@ -62,6 +79,8 @@ QUARANTINE_FAILURES = Counter(
     "Failures for which an organization was set aside, or stays so, by step.",
     ["step"],
 )
-for _step in ("evaluate", "wakeup", "mail", "channel", "request", "publish"):
+for _result in ("projected", "too_few_days", "days_missing", "usage_not_counted", "no_end"):
+    PROJECTIONS.labels(_result)
+for _step in ("evaluate", "wakeup", "project", "mail", "channel", "request", "publish"):
     QUARANTINED.labels(_step)
     QUARANTINE_FAILURES.labels(_step)

@@ -19,6 +19,8 @@ class Settings(KafkaSettings, ProcessSettings):
 
     flexcredits_env: str = "production"
     """Any value except `production` allows a remote mail server without TLS."""
+    usage_events_topic: str = "usage.events.v1"
+    """Projections need the watermark of its totals."""
     totals_topic: str = "usage.totals.v1"
     alerts_topic: str = "usage.alerts.v1"
     consumer_group: str = "alerter"

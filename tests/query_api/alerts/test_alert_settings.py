@@ -14,6 +14,7 @@ from support.services.query_api import Api
 SETTINGS = "/api/v1/alerts/settings"
 OFF = {"enabled": False, "addresses": []}
 NO_BUDGET = {"enabled": False, "type": "recurring", "credits": None, "thresholds": [75, 90, 100], "additional_recipients": OFF}  # fmt: skip
+NOT_PROJECTED: dict[str, Any] = {"projected_thresholds": []}
 ASKED: dict[str, Any] = {
     "usage": {"thresholds": [50, 90], "additional_recipients": {"enabled": True, "addresses": ["Fin@acme.example"]}},
     "monthly_budget": NO_BUDGET
@@ -44,9 +45,9 @@ async def test_defaults_apply_until_settings_are_saved(api: Api, db: TableRows) 
         assert (answer.headers["etag"], answer.headers["cache-control"]) == ('"0"', "no-store")
         assert answer.json() == {
             "version": 0, "updated_at": None, "updated_by": None,
-            "usage": {"thresholds": [75, 90, 100], "additional_recipients": OFF},
-            "monthly_budget": NO_BUDGET | {"month": None, "resumes": None, "used_this_month": "0.000000"},
-            "recommended_monthly_budget": None, "role_recipients": [],
+            "usage": {"thresholds": [75, 90, 100], "additional_recipients": OFF} | NOT_PROJECTED,
+            "monthly_budget": NO_BUDGET | NOT_PROJECTED | {"month": None, "resumes": None, "used_this_month": "0.000000"},
+            "projections": {"usage": None, "monthly_budget": None}, "recommended_monthly_budget": None, "role_recipients": [],
         }  # fmt: skip
 
 
@@ -63,8 +64,8 @@ async def test_what_is_saved_is_answered(api: Api, db: TableRows) -> None:
     assert (saved.status_code, saved.headers["etag"], saved.headers["cache-control"]) == (200, '"1"', "no-store")
     settings = saved.json()
     assert settings == await api.get(SETTINGS)
-    assert settings["usage"] == ASKED["usage"]  # addresses keep their case
-    assert settings["monthly_budget"] == ASKED["monthly_budget"] | {
+    assert settings["usage"] == ASKED["usage"] | NOT_PROJECTED  # addresses keep their case
+    assert settings["monthly_budget"] == ASKED["monthly_budget"] | NOT_PROJECTED | {
         "credits": "5000.500000", "month": None, "resumes": None, "used_this_month": "0.000000",
     }  # fmt: skip
     assert (settings["version"], settings["updated_by"]) == (1, "ada@acme.example")
@@ -90,8 +91,8 @@ async def test_a_save_is_one_row_one_audit_entry_and_one_wakeup(api: Api, db: Ta
     assert first["after"] == second["before"]
     assert first["after"] == {
         "version": 1,
-        "usage": ASKED["usage"],
-        "monthly_budget": {
+        "usage": ASKED["usage"] | NOT_PROJECTED,
+        "monthly_budget": NOT_PROJECTED | {
             "recurring_credits": "5000.500000", "one_time_credits": None, "one_time_month": None,
             "thresholds": [80], "additional_recipients": {"enabled": False, "addresses": ["x@b.example"]},
         },

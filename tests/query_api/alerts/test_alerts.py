@@ -54,6 +54,8 @@ async def test_an_alert_and_its_deliveries(api: Api, db: TableRows) -> None:
             {
                 "id": str(firing),
                 "rule": "usage",
+                "kind": "used",
+                "passed_on": None,
                 "threshold": 90,
                 "episode": 2,
                 "period": {

@@ -10,7 +10,7 @@ from support.services.query_api import Api
 from .test_alerts import FIRED_AT, acme, use
 
 NO_BANNER = {
-    "id": None, "active": False, "dismissed": False, "threshold": None, "percent_used": None, "fired_at": None, "products_over": [], "credit_period": None,
+    "id": None, "active": False, "dismissed": False, "kind": None, "passed_on": None, "threshold": None, "percent_used": None, "fired_at": None, "products_over": [], "credit_period": None,
 }  # fmt: skip
 
 
@@ -25,7 +25,9 @@ async def test_the_banner_of_the_current_credit_period(api: Api, db: TableRows) 
         "id": str(firing),
         "active": True,
         "dismissed": False,
+        "kind": "used",
         "threshold": 75,
+        "passed_on": None,
         "percent_used": "78.14",
         "fired_at": "2026-11-22T07:00:00Z",
         "products_over": [

@@ -163,6 +163,10 @@ async def fill(db: TableRows, name: str) -> int:
         name,
     )
     await db.execute("INSERT INTO alert_state VALUES ($1, $2)", number, NOW)
+    await db.execute(
+        "INSERT INTO alert_projections VALUES ($1, 'usage', $2, $2, '2026-11-22', 1, '{}', '{}', '{}', '{}', '{}', 'days_missing', $2, $3)",
+        number, f"projection-{name}", NOW,
+    )  # fmt: skip
     threshold, its_period = 60 + number, {"period": f"period-{name}", "contract": f"contract-{name}"}
     await db.banner(number, threshold, **its_period)
     firing = await db.firing(number, threshold, used=10**number, **its_period)
@@ -285,6 +289,7 @@ async def readable_tables(connection: "asyncpg.Connection[asyncpg.Record]") -> l
     assert {
         "alert_settings",
         "alert_firings",
+        "alert_projections",
         "banners",
         "banner_dismissals",
         "email_outbox",

@@ -103,9 +103,9 @@ ALERTER: dict[str, Changes] = {
         "lock_organization": [('    if not await connection.fetchval(SQL["lock_state"], organization_id):\n', "    if False:\n")]
     },
     "levels read before the lock": {
-        "Evaluator.evaluate_one": [
-            ("                await lock_organization(connection, organization_id, now)\n", "                states = await read_states(connection, [organization_id], *horizon(now, history))\n                await lock_organization(connection, organization_id, now)\n"),
-            ("                for state in await read_states(connection, [organization_id], *horizon(now, history)):\n", "                for state in states:\n"),
+        "Evaluator.evaluate_within": [
+            ("        await lock_organization(connection, organization_id, now)\n", "        states = await read_states(connection, [organization_id], *horizon(now, history))\n        await lock_organization(connection, organization_id, now)\n"),
+            ("        for state in await read_states(connection, [organization_id], *horizon(now, history)):\n", "        for state in states:\n"),
         ]
     },
     "the outbox removed": {
@@ -124,6 +124,13 @@ ALERTER: dict[str, Changes] = {
     "mails called sent when they are taken up": {
         "sql.claim_emails": [("SET attempts", "SET state = 'sent', finished_at = now(), attempts")]
     },
+}  # fmt: skip
+
+PROJECTED: dict[str, Changes] = {
+    "a second mail on a day": {
+        "evaluate_projected": [('firing._replace(notification="suppressed") if is_mailed else firing', "firing")]
+    },
+    "projections never retracted": {"is_projected": [("mark.permille >= HOLDS_PERMILLE", "mark.permille >= 0")]},
 }  # fmt: skip
 
 

@@ -134,6 +134,7 @@ def alerter_environment(database: Database, topics: Topics, smtp_port: int, **mo
     return {
         "KAFKA_BOOTSTRAP": topics.bootstrap,
         "POSTGRES_DSN": database.roles["flexcredits_alerter"],
+        "USAGE_EVENTS_TOPIC": topics.usage_events,
         "TOTALS_TOPIC": topics.totals,
         "ALERTS_TOPIC": topics.alerts,
         "CONSUMER_GROUP": topics.totals,

@@ -8,9 +8,9 @@ from runtime.postgres.statements import from_record
 
 from alerter.db.statements import SQL
 
-Step = Literal["evaluate", "wakeup", "mail", "channel", "request", "publish"]
+Step = Literal["evaluate", "wakeup", "project", "mail", "channel", "request", "publish"]
 """evaluate: current periods and those that ended recently. wakeup: all periods, after a change and at every
-rollover."""
+rollover. project: projections of current periods."""
 
 ITEMS_MAX = 20_000
 """The largest number of mails, or deliveries of a channel, to read at a time, because one organization may have a

@@ -11,18 +11,24 @@ from flexcredits_schemas.events import PRODUCTS
 from runtime.postgres.pool import Connection, Pool
 from runtime.postgres.statements import from_record
 
+from alerter.db.projection_queries import read_projections
 from alerter.db.statements import SQL
 from alerter.domain.firings import Firing, Kind, Organization, identify_firing
 from alerter.domain.organization_state import Banner, OrganizationState
+from alerter.domain.projected import PassedOn
 from alerter.domain.thresholds import Latest, NewFiring, Period, UsageLevel
+
+NO_DATES = PassedOn(None, None, None)
 
 
 async def read_states(
     connection: Connection, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date
 ) -> list[OrganizationState]:
     """Levels by both rules, firings and banners of these organizations (None: all), for periods that end after
-    `ended_after`."""
+    `ended_after`. A period has a level of its projected use if it has thresholds or firings of that kind."""
     states: dict[int, OrganizationState] = {}
+    projections = await read_projections(connection, organization_ids)
+    with_projected: list[tuple[UsageLevel, Sequence[int]]] = []
 
     def state(number: int) -> OrganizationState:
         return states.setdefault(number, OrganizationState(number))
@@ -32,24 +38,36 @@ async def read_states(
         for row in await connection.fetch(statement, organization_ids, begun_by, ended_after):
             if rule == "budget" and row["starts_on"] < local_date(row["saved_at"], row["time_zone"]).replace(day=1):
                 continue
+            period = Period(rule, row["contract_id"], row["period_id"])
             level = UsageLevel(
                 organization_id=row["organization_id"],
                 time_zone=row["time_zone"],
                 thresholds=row["thresholds"],
-                period=Period(rule, row["contract_id"], row["period_id"]),
+                period=period,
                 starts_on=row["starts_on"],
                 ends_on=row["ends_on"],
                 available=row["available"],
                 used=row["used"],
+                projection=projections.get((row["organization_id"], *period[:3])),
             )
             state(row["organization_id"]).levels.append(level)
+            with_projected.append((level, row["projected_thresholds"]))
     for row in await connection.fetch(SQL["select_firings"], organization_ids, ended_after):
-        period = Period(row["rule"], row["contract_id"], row["period_id"])
-        latest = Latest(episode=row["episode"], is_open=row["is_open"], fired_at=row["fired_at"])
+        period = Period(row["rule"], row["contract_id"], row["period_id"], row["kind"])
+        latest = Latest(
+            episode=row["episode"],
+            is_open=row["is_open"],
+            fired_at=row["fired_at"],
+            mailed_at=row["mailed_at"],
+        )
         state(row["organization_id"]).latest[period][row["threshold"]] = latest
+    for level, thresholds in with_projected:
+        period, of = level.period._replace(kind="projected"), states[level.organization_id]
+        if thresholds or period in of.latest:
+            of.levels.append(level._replace(period=period, thresholds=thresholds))
     for row in await connection.fetch(SQL["select_banners"], organization_ids):
         state(row["organization_id"]).banner = Banner(
-            period=Period("usage", row["contract_id"], row["period_id"]),
+            period=Period("usage", row["contract_id"], row["period_id"], row["kind"]),
             threshold=row["threshold"],
             episode=row["episode"],
             fired_at=row["fired_at"],
@@ -101,13 +119,15 @@ async def mark_evaluated(connection: Connection, organization_id: int, now: date
 
 
 async def insert_firing(
-    connection: Connection, level: UsageLevel, firing: NewFiring, now: datetime, context: dict[str, Any] | None
-) -> int:
+    connection: Connection, level: UsageLevel, firing: NewFiring, now: datetime, context: dict[str, Any] | None,
+    passed_on: PassedOn | None,
+) -> int:  # fmt: skip
     """Returns the firing's number."""
     number: int = await connection.fetchval(
         SQL["insert_firing"],
         level.organization_id, *level.period, firing.threshold, firing.episode, level.starts_on, level.ends_on, now,
         level.used, level.available, firing.notification, None if context is None else json.dumps(context),
+        *(passed_on or NO_DATES),
     )  # fmt: skip
     return number
 
@@ -126,6 +146,7 @@ async def resolve_firing(
         episode=row["episode"],
         notification=row["notification"],
         fired_at=row["fired_at"],
+        passed_on=PassedOn(row["p10"], row["p50"], row["p90"]) if period.kind == "projected" else None,
     )
 
 
@@ -135,8 +156,7 @@ async def set_banner(connection: Connection, organization_id: int, banner: Banne
     else:
         await connection.execute(
             SQL["raise_banner"],
-            organization_id, banner.period.contract_id, banner.period.period_id, banner.threshold, banner.episode,
-            banner.fired_at,
+            organization_id, *banner.period[1:], banner.threshold, banner.episode, banner.fired_at,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from flexcredits_schemas.alerts import Notification
 
 from alerter.domain.identity import identify
+from alerter.domain.projected import PassedOn
 from alerter.domain.thresholds import Period
 
 Kind = Literal["fired", "resolved"]
@@ -28,6 +29,8 @@ class Firing(NamedTuple):
     episode: int
     notification: Notification
     fired_at: datetime
+    passed_on: PassedOn | None = None
+    """Only of projected use: as it was known when it fired."""
 
 
 class AlertEvent(NamedTuple):
@@ -39,4 +42,4 @@ class AlertEvent(NamedTuple):
 
 def identify_firing(kind: Kind, organization: str, firing: Firing, number: int) -> str:
     """The id of a firing's alert event. `number` is its episode, or a later number if another event has that id."""
-    return identify(kind, organization, *firing.period, f"{firing.threshold}", f"{number}")
+    return identify(kind, organization, *firing.period.identity, f"{firing.threshold}", f"{number}")

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 MessageContext = Mapping[str, Any]
 """The content of a mail, as stored in the column `mail_context`: organization, name, rule, used and available (micro-credits;
 used is None in a test without a level), period (contract, id, from, to), elapsed_permille, ended, time_zone, at,
-products, drivers; and threshold, or test with all thresholds."""
+products, drivers; and threshold, or test with all thresholds. Mails of earlier versions lack kind (used or projected),
+projection (p10, p50, p90 of the run-out date, or refusal; None: nothing to say) and passed_on (dates of a projected
+threshold)."""
 
 
 class Mail(NamedTuple):

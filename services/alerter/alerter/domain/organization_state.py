@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from alerter.domain.thresholds import Latest, Period, UsageLevel, Verdict, evaluate, has_begun, period_state
+from flexcredits_schemas.alerts import is_met
+
+from alerter.domain.thresholds import (
+    Latest,
+    Period,
+    UsageLevel,
+    Verdict,
+    evaluate,
+    evaluate_projected,
+    has_begun,
+    period_state,
+    wants_projection,
+)
 
 
 class Banner(NamedTuple):
@@ -41,29 +53,56 @@ class Decision:
 def decide(state: OrganizationState, now: datetime) -> Decision:
     """Compare an organization's levels with its firings. Pure."""
     verdicts: dict[Period, Verdict] = {}
-    banner = None
+    banners: list[Banner] = []
     for level in state.levels:
         if not has_begun(level, now):
             continue
         latest = state.latest.get(level.period, {})
         phase = period_state(level, now)
-        verdicts[level.period] = verdict = evaluate(level.used, level.available, level.thresholds, latest, phase)
+        if level.period.kind == "projected":
+            verdict = evaluate_projected(level, latest, phase, now)
+        else:
+            verdict = evaluate(level.used, level.available, level.thresholds, latest, phase)
+        verdicts[level.period] = verdict
         if phase == "current" and level.period.rule == "usage":  # budgets raise no banner
-            banner = banner_of(level.period, latest, verdict, now)
+            raised = banner_of(level, latest, verdict, now)
+            banners += [raised] if raised else []
     for period in state.latest.keys() - verdicts.keys():
         # no contract has the period any more. Budget firings of months before the settings stay unchanged
         if period.rule == "usage":
             open_ones = sorted(threshold for threshold, at in state.latest[period].items() if at.is_open)
             verdicts[period] = Verdict(resolve=[(threshold, "removed") for threshold in open_ones])
-    return Decision(state, verdicts, banner)
+    # The newest one; use has precedence over its projection.
+    return Decision(
+        state, verdicts, max(banners, key=lambda at: (at.fired_at, at.period.kind == "used")) if banners else None
+    )
 
 
-def banner_of(period: Period, latest: dict[int, Latest], verdict: Verdict, now: datetime) -> Banner | None:
-    """The highest threshold that is met after the verdict is applied."""
+def banner_of(level: UsageLevel, latest: dict[int, Latest], verdict: Verdict, now: datetime) -> Banner | None:
+    """The highest threshold that is met after the verdict is applied. Of projected use, the highest that use has not met."""
+    period, available = level.period, level.available
     resolved = {threshold for threshold, _ in verdict.resolve}
+    if period.kind == "projected":
+        resolved |= {threshold for threshold in latest if available and is_met(level.used, available, threshold)}
     met = {
         threshold: Banner(period, threshold, at.episode, at.fired_at)
         for threshold, at in latest.items()
         if at.is_open and threshold not in resolved
     } | {firing.threshold: Banner(period, firing.threshold, firing.episode, now) for firing in verdict.fire}
     return met[max(met)] if met else None
+
+
+def unprojected(state: OrganizationState, now: datetime) -> list[UsageLevel]:
+    """The levels of use whose periods must be projected."""
+    projected = {level.period: level.thresholds for level in state.levels if level.period.kind == "projected"}
+    return [
+        level
+        for level in state.levels
+        if level.period.kind == "used"
+        and wants_projection(
+            level,
+            state.latest.get(level.period, {}),
+            projected.get(level.period._replace(kind="projected"), ()),
+            now,
+        )
+    ]

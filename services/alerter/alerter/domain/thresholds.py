@@ -5,8 +5,18 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
-from flexcredits_schemas.alerts import Notification, Resolution, Rule, is_met
-from flexcredits_schemas.calendar import midnight
+from flexcredits_schemas.alerts import AlertKind, Notification, Resolution, Rule, is_met
+from flexcredits_schemas.calendar import local_date, midnight
+
+from alerter.domain.projected import (
+    HOLDS_PERMILLE,
+    NEAR_PERCENT,
+    RUN_OUT,
+    Mark,
+    PassedOn,
+    StoredProjection,
+    is_outdated,
+)
 
 PeriodState = Literal["current", "ended", "long_ended"]
 
@@ -17,12 +27,19 @@ NOTIFIED_AFTER_END = timedelta(hours=72)
 class Period(NamedTuple):
     """Identity of a period that a rule measures. Amendments of dates or amounts do not change it.
 
-    Usage: a credit period. Budget: a calendar month such as 2026-11, without a contract.
+    Usage: a credit period. Budget: a calendar month such as 2026-11, without a contract. Its use and its projected use are
+    compared with thresholds of their own.
     """
 
     rule: Rule
     contract_id: str
     period_id: str
+    kind: AlertKind = "used"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The parts of ids of mails and alert events."""
+        return (*self[:3],) if self.kind == "used" else (*self,)
 
 
 class UsageLevel(NamedTuple):
@@ -40,6 +57,8 @@ class UsageLevel(NamedTuple):
     ends_on: date
     available: int | None
     used: int
+    projection: StoredProjection | None = None
+    """Of the period, whatever it was made for; None: it was not projected yet."""
 
 
 class Latest(NamedTuple):
@@ -48,6 +67,8 @@ class Latest(NamedTuple):
     episode: int
     is_open: bool
     fired_at: datetime
+    mailed_at: datetime | None = None
+    """When an episode of the threshold last sent mail."""
 
 
 class NewFiring(NamedTuple):
@@ -62,6 +83,8 @@ class Verdict:
 
     fire: list[NewFiring] = field(default_factory=list)
     resolve: list[tuple[int, Resolution]] = field(default_factory=list)
+    passed_on: Mapping[int, PassedOn] = field(default_factory=dict)
+    """Of projected use: when each threshold of `fire` is passed."""
 
     def __bool__(self) -> bool:
         return bool(self.fire or self.resolve)
@@ -87,6 +110,51 @@ def evaluate(
     because then it was added later.
     """
     met = crossed(used, available, percents)
+    return compare(met, percents, latest, state)
+
+
+def evaluate_projected(level: UsageLevel, latest: Mapping[int, Latest], state: PeriodState, now: datetime) -> Verdict:
+    """Compare the projection of a period with its firings on projected use so far.
+
+    A refused or outdated projection fires nothing and retracts nothing. A threshold that use has met is not projected. When
+    the period ends, firings stay as they are. At most one of a day's firings in a period sends mail.
+    """
+    if state != "current":
+        return Verdict()
+    today = local_date(now, level.time_zone)
+    marks = marks_today(level, today)
+    open_ones = {threshold for threshold, at in latest.items() if at.is_open}
+    met = [
+        threshold
+        for threshold in sorted(level.thresholds)
+        if is_projected(level, marks.get(threshold), threshold, is_open=threshold in open_ones)
+    ]
+    verdict = compare(met, level.thresholds, latest, state)
+    is_mailed = any(at.mailed_at and local_date(at.mailed_at, level.time_zone) >= today for at in latest.values())
+    fire = [firing._replace(notification="suppressed") if is_mailed else firing for firing in verdict.fire]
+    return Verdict(fire, verdict.resolve, {at.threshold: marks[at.threshold].passed_on for at in fire})
+
+
+def marks_today(level: UsageLevel, today: date) -> dict[int, Mark]:
+    """By threshold. Empty without a projection of today for the available credits, and if it was refused."""
+    stored = level.projection
+    if stored is None or (stored.day, stored.available) != (today, level.available):
+        return {}
+    return {mark.threshold: mark for mark in stored.marks}
+
+
+def is_projected(level: UsageLevel, mark: Mark | None, threshold: int, *, is_open: bool) -> bool:
+    """Whether a projected threshold is met."""
+    if not level.available or level.available < 0:
+        return False
+    if is_open:
+        return mark is None or mark.permille >= HOLDS_PERMILLE
+    is_passed = mark is not None and mark.passed_on.p50 is not None
+    return is_passed and not is_met(level.used, level.available, threshold)
+
+
+def compare(met: Sequence[int], percents: Sequence[int], latest: Mapping[int, Latest], state: PeriodState) -> Verdict:
+    """The changes after which exactly the thresholds `met`, lowest first, are open."""
     open_ones = {threshold for threshold, at in latest.items() if at.is_open}
     new = [threshold for threshold in met if threshold not in open_ones]
     notifications: dict[int, Notification] = {}
@@ -107,6 +175,36 @@ def evaluate(
         (threshold, "level" if threshold in percents else "removed") for threshold in sorted(open_ones - set(met))
     ]
     return Verdict(fire, resolve)
+
+
+def wants_projection(level: UsageLevel, latest: Mapping[int, Latest], projected: Sequence[int], now: datetime) -> bool:
+    """Whether the period must be projected: it has the projected thresholds `projected`, or is near the next threshold of
+    its use, whose mail says when credits run out. `level` and `latest` are of its use."""
+    if not level.available or level.available < 0:
+        return False
+    if not projected and not is_near(level.used, level.available, level.thresholds, latest):
+        return False
+    if all(is_met(level.used, level.available, percent) for percent in marks_of(projected)):
+        return False
+    if not has_begun(level, now) or period_state(level, now) != "current":
+        return False
+    today = local_date(now, level.time_zone)
+    return is_outdated(level.projection, level.available, marks_of(projected), today, now)
+
+
+def is_near(used: int, available: int, thresholds: Sequence[int], latest: Mapping[int, Latest]) -> bool:
+    """Whether use is close to a threshold, up to 100 %, that it does not meet yet."""
+    return any(
+        percent <= RUN_OUT
+        and not (percent in latest and latest[percent].is_open)
+        and is_met(used, available, max(1, percent - NEAR_PERCENT))
+        for percent in thresholds
+    )
+
+
+def marks_of(projected: Sequence[int]) -> list[int]:
+    """The thresholds for which a period is projected."""
+    return sorted({*projected, RUN_OUT})
 
 
 def period_state(level: UsageLevel, now: datetime) -> PeriodState:

@@ -10,13 +10,15 @@ from runtime.postgres.pool import Connection
 
 from alerter.db.queries import read_usage
 from alerter.domain.firings import Organization
+from alerter.domain.projected import RUN_OUT
 from alerter.domain.thresholds import UsageLevel, elapsed_permille, period_state
 
 
 async def gather_context(
     connection: Connection, organization: Organization, level: UsageLevel, now: datetime
 ) -> dict[str, Any]:
-    """The content for a level at `now`, in micro-credits. The caller adds the met threshold, or marks it as a test."""
+    """The content for a level at `now`, in micro-credits. The caller adds the met threshold, with the dates of
+    a projected one, or marks it as a test."""
     zone = zone_of(level.time_zone)
     usage = await read_usage(connection, level, local_date(now, level.time_zone))
     return (
@@ -36,7 +38,25 @@ async def gather_context(
             "ended": period_state(level, now) != "current",
             "time_zone": level.time_zone,
             "at": now.astimezone(zone).isoformat(timespec="seconds"),
+            "kind": level.period.kind,
+            "projection": describe_projection(level, now),
         }
+    )
+
+
+def describe_projection(level: UsageLevel, now: datetime) -> dict[str, Any] | None:
+    """When the available credits run out: dates, or the reason why there are none. None if there is nothing to say: without a
+    projection of these days for the available credits, or after they were used up."""
+    stored, today = level.projection, local_date(now, level.time_zone)
+    if stored is None or level.available is None or level.used >= level.available:
+        return None
+    if stored.available != level.available or not 0 <= (today - stored.day).days <= 1 or level.ends_on <= today:
+        return None
+    if stored.refusal:
+        return {"refusal": stored.detail}
+    return next(
+        (mark.passed_on.as_texts() for mark in stored.marks if mark.threshold == RUN_OUT),
+        None,
     )
 
 

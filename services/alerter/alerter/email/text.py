@@ -10,6 +10,7 @@ from flexcredits_schemas.zones import zone_of
 
 from alerter.domain.links import explain_url, panel_url, period_url
 from alerter.domain.mails import MessageContext
+from alerter.email.outlook import outlook_of, projected_headline
 
 PRODUCT_NAMES = {"assistant": "Assistant", "agents": "Agents", "api": "API"}
 BAR_CELLS = 20
@@ -51,7 +52,8 @@ def describe_level(context: MessageContext) -> dict[str, Any]:
         "period": days(starts_on, ends_on),
         "has_end": ends_on < date.max,
         "ended": context["ended"],
-        "thresholds": percents(thresholds_of(context)),
+        "thresholds": percents(thresholds_of(context)) + (" (projected)" if "passed_on" in context else ""),
+        "outlook": outlook_of(context),
         "percent": percent_in_words(used, available),
         "used": text.used,
         "available": text.available,
@@ -85,6 +87,8 @@ def thresholds_of(context: MessageContext) -> Sequence[int]:
 
 def headline_of(context: MessageContext, described: Mapping[str, Any]) -> str:
     """The mail's heading and the beginning of its subject."""
+    if "passed_on" in context:
+        return projected_headline(context)
     percent = described["percent"]
     if context["rule"] == "budget":
         budget = f"{percent} of your {described['month']} budget"

@@ -29,7 +29,8 @@ from alerter.db.queries import (
     set_banner,
 )
 from alerter.domain.firings import Firing, Organization
-from alerter.domain.organization_state import Decision, OrganizationState, decide
+from alerter.domain.organization_state import Decision, OrganizationState, decide, unprojected
+from alerter.domain.projected import PassedOn
 from alerter.domain.thresholds import NewFiring, Period, UsageLevel
 from alerter.email.context import gather_context
 from alerter.email.message import identify_mail
@@ -59,7 +60,9 @@ class Evaluator:
         self._mail_domain = mail_domain
         self._now = now
         self.quarantine = Quarantine(pool)
-        self._tracing = tracing or Tracing()
+        self.unprojected: dict[int, None] = {}
+        """Organizations whose periods must be projected, in the order in which evaluations found them."""
+        self.tracing = tracing or Tracing()
 
     async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
         """Evaluate the organizations (None: all) and write the changes; returns the number of organizations that needed
@@ -80,6 +83,11 @@ class Evaluator:
             organization_ids = [number for number in every if number not in held[step]]
         states, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
         due = [state.organization_id for state in states if is_due(state, now, failures)]
+        self.unprojected |= dict.fromkeys(
+            state.organization_id
+            for state in states
+            if state.organization_id not in failures.keys() | held["project"] and unprojected(state, now)
+        )
         # Quarantined organizations come last, so that they do not delay the others.
         due.sort(key=lambda organization_id: organization_id in held[step])
         failed: dict[int, Exception] = {}
@@ -128,14 +136,20 @@ class Evaluator:
     async def evaluate_one(self, organization_id: int, *, history: bool = False) -> None:
         """Decide and write in one transaction. It reads the levels after it has the lock, so they are never older than
         those that another evaluation used."""
-        with self._tracing.span("evaluate organization", "internal", organization_id=organization_id) as span:
+        with self.tracing.span("evaluate organization", "internal", organization_id=organization_id) as span:
             async with self._pool.acquire() as connection, connection.transaction():
                 await limit_statements(connection, STATEMENT_S)
-                now = self._now()
-                await lock_organization(connection, organization_id, now)
-                await adopt_firings(connection, organization_id)
-                for state in await read_states(connection, [organization_id], *horizon(now, history)):
-                    await self._apply(connection, state, decide(state, now), now, span)
+                await self.evaluate_within(connection, organization_id, span, history=history)
+
+    async def evaluate_within(
+        self, connection: Connection, organization_id: int, span: Span, *, history: bool = False
+    ) -> None:
+        """As evaluate_one, in the caller's transaction."""
+        now = self._now()
+        await lock_organization(connection, organization_id, now)
+        await adopt_firings(connection, organization_id)
+        for state in await read_states(connection, [organization_id], *horizon(now, history)):
+            await self._apply(connection, state, decide(state, now), now, span)
 
     async def _apply(
         self, connection: Connection, state: OrganizationState, decision: Decision, now: datetime, span: Span
@@ -150,10 +164,11 @@ class Evaluator:
                 await self._resolve(
                     connection, organization, state.organization_id, period, threshold, resolution, level, now
                 )
-                RESOLVED.labels(period.rule, resolution).inc()
+                RESOLVED.labels(period.rule, period.kind, resolution).inc()
             for firing in verdict.fire:
                 assert level is not None
-                episode = await self._fire(connection, organization, level, firing, now, span)
+                passed_on = verdict.passed_on.get(firing.threshold)
+                episode = await self._fire(connection, organization, level, firing, passed_on, now, span)
                 if banner and (banner.period, banner.threshold) == (period, firing.threshold):
                     banner = banner._replace(episode=episode)
         if banner != state.banner:
@@ -169,8 +184,8 @@ class Evaluator:
         event = write_resolved(organization, firing, level, now, resolution, number)
         await insert_alert_event(connection, organization_id, firing_id, "resolved", event, now, firing.notification)
         log.info(
-            "alert resolved", organization=organization.organization, rule=period.rule, contract=period.contract_id or None,
-            period=period.period_id, threshold=threshold, resolution=resolution,
+            "alert resolved", organization=organization.organization, rule=period.rule, kind=period.kind,
+            contract=period.contract_id or None, period=period.period_id, threshold=threshold, resolution=resolution,
         )  # fmt: skip
 
     async def _fire(
@@ -179,31 +194,34 @@ class Evaluator:
         organization: Organization,
         level: UsageLevel,
         firing: NewFiring,
+        passed_on: PassedOn | None,
         now: datetime,
         span: Span,
     ) -> int:
         """Returns the firing's episode."""
-        fired = Firing(level.period, level.starts_on, level.ends_on, *firing, now)
+        fired = Firing(level.period, level.starts_on, level.ends_on, *firing, now, passed_on)
         episode = await free_episode(connection, "fired", organization.organization, fired)
         firing, fired = firing._replace(episode=episode), fired._replace(episode=episode)
         context, recipients = None, []
         if firing.notification == "sent":
             context = await gather_context(connection, organization, level, now) | {"threshold": firing.threshold}
+            if passed_on:
+                context["passed_on"] = passed_on.as_texts()
             if span.traceparent:
                 context[TRACEPARENT] = span.traceparent  # any alerter may send the mails later
             recipients = await select_recipients(
                 connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
             )
-        firing_id = await insert_firing(connection, level, firing, now, context)
+        firing_id = await insert_firing(connection, level, firing, now, context, passed_on)
         event = write_fired(organization, fired, level)
         await insert_alert_event(connection, level.organization_id, firing_id, "fired", event, now, firing.notification)
         if context is not None:
-            about = organization.organization, *level.period, str(firing.threshold), str(firing.episode)
+            about = organization.organization, *level.period.identity, str(firing.threshold), str(firing.episode)
             messages = [(identify_mail("alert", *about, to.address, domain=self._mail_domain), to) for to in recipients]
             await insert_emails(connection, level.organization_id, firing_id, messages, now)
-        FIRINGS.labels(level.period.rule, firing.notification).inc()
+        FIRINGS.labels(level.period.rule, level.period.kind, firing.notification).inc()
         log.info(
-            "alert fired", organization=organization.organization, rule=level.period.rule,
+            "alert fired", organization=organization.organization, rule=level.period.rule, kind=level.period.kind,
             contract=level.period.contract_id or None, period=level.period.period_id, threshold=firing.threshold,
             episode=firing.episode, notification=firing.notification, recipients=len(recipients),
         )  # fmt: skip

@@ -93,6 +93,7 @@ async def read_current_level(
     """The current level of a rule; None without a current credit period or budget."""
     for state in await read_states(connection, [organization_id], *horizon(now, history=False)):
         for level in state.levels:
-            if level.period.rule == rule and has_begun(level, now) and period_state(level, now) == "current":
+            is_of_rule = (level.period.rule, level.period.kind) == (rule, "used")
+            if is_of_rule and has_begun(level, now) and period_state(level, now) == "current":
                 return level
     return None

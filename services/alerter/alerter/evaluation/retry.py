@@ -16,6 +16,7 @@ async def retry_quarantined(pool: Pool, evaluator: Evaluator) -> None:
         await evaluator.evaluate(due["wakeup"], trigger="retry", history=True)
     if due["evaluate"]:
         await evaluator.evaluate(due["evaluate"], trigger="retry")
+    evaluator.unprojected |= dict.fromkeys(due["project"])
     if due["mail"]:
         await retry_emails(pool, due["mail"], UNWRITABLE)
     if due["channel"]:

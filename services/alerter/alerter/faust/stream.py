@@ -24,6 +24,7 @@ from runtime.postgres.pool import Pool
 from alerter.db.queries import number_organizations
 from alerter.email.smtp import Mailer
 from alerter.evaluation.evaluator import Evaluator
+from alerter.evaluation.projector import Projector
 from alerter.evaluation.requests import answer_requests
 from alerter.evaluation.retry import retry_quarantined
 from alerter.evaluation.wakeups import drain_wakeups
@@ -40,6 +41,7 @@ TOGETHER_WITHIN_S = 0.2
 """Totals messages that arrive within this time are evaluated together."""
 ROLLOVER = "*/15 * * * *"
 """Midnight of every time zone is at a quarter of an hour in UTC."""
+PROJECT_EVERY_S = 1.0
 RETRY_EVERY_S = 1.0
 """How often rows of the table `quarantine` are checked for due retries."""
 
@@ -164,6 +166,8 @@ def schedule(
         lambda: publish_alert_events(queues, producer, settings.alerts_topic, publishing),
     )
     streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.evaluate(None, trigger="sweep"))
+    projector = Projector(queues, evaluator, settings.usage_events_topic, now)
+    streams.every(PROJECT_EVERY_S, "project", projector.tick)
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)
     streams.every(RETRY_EVERY_S, "quarantine", lambda: retry_quarantined(queues, evaluator))
     streams.at(ROLLOVER, "rollover", lambda: evaluator.evaluate(None, trigger="rollover", history=True))

@@ -41,6 +41,7 @@ def write(
     about = {
         "name": organization.name,
         "rule": period.rule,
+        "kind": period.kind,
         "threshold": firing.threshold,
         "episode": firing.episode,
         "period": {
@@ -53,6 +54,7 @@ def write(
         "used": decimal_text(level.used) if level else None,
         "available": decimal_text(level.available) if level and level.available is not None else None,
         "fired_at": firing.fired_at.isoformat(),
+        "passed_on": firing.passed_on.as_texts() if firing.passed_on else None,
     }
     event_id = identify_firing(kind, organization.organization, firing, number)
     return as_event(event_id, f"flexcredits.alert.{kind}.v1", organization.organization, at, about | end)

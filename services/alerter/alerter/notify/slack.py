@@ -8,7 +8,7 @@ from typing import Any
 from flexcredits_schemas.credits import micro_of
 
 from alerter.domain.links import panel_url, period_url
-from alerter.email.text import days, level_in_words, percent_in_words
+from alerter.email.text import days, level_in_words, long_day, percent_in_words
 
 
 def write_message(body: str, dashboard_url: str) -> str:
@@ -27,7 +27,9 @@ def describe(kind: str, data: Mapping[str, Any], dashboard_url: str) -> str:
     of = "credits" if data["rule"] == "usage" else f"the {month_of(data)} budget"
     used, available = (read(data[key]) for key in ("used", "available"))
     level = f": {level_in_words(used, available)}" if used is not None else ""
-    if kind == "fired":
+    if data.get("kind") == "projected":
+        headline = describe_projected(kind, data, of, level, name)
+    elif kind == "fired":
         percent = sentence(percent_in_words(used or 0, available or 0))
         headline = f":warning: *{percent} of {of} used*{level} ({name}, {data['threshold']}% alert)"
     elif data["resolution"] == "level":
@@ -35,6 +37,16 @@ def describe(kind: str, data: Mapping[str, Any], dashboard_url: str) -> str:
     else:
         headline = f":white_check_mark: *The {data['threshold']}% alert on {of} was removed* ({name})"
     return f"{headline}\n{period(data)} · <{period_url(dashboard_url, data)}|Open dashboard>"
+
+
+def describe_projected(kind: str, data: Mapping[str, Any], of: str, level: str, name: str) -> str:
+    threshold = f"{data['threshold']}% of {of}"
+    if kind == "fired":
+        day = long_day(date.fromisoformat(data["passed_on"]["p50"]))
+        return f":chart_with_upwards_trend: *Projected to pass {threshold} around {day}*{level} ({name})"
+    if data["resolution"] == "level":
+        return f":white_check_mark: *No longer projected to pass {threshold}*{level} ({name})"
+    return f":white_check_mark: *The projected alert on {threshold} was removed* ({name})"
 
 
 def read(credits: str | None) -> int | None:

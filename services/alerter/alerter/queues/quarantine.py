@@ -26,7 +26,7 @@ from alerter.metrics import QUARANTINE_FAILURES, QUARANTINED
 
 log = structlog.get_logger()
 
-STEPS: tuple[Step, ...] = ("evaluate", "wakeup", "mail", "channel", "request", "publish")
+STEPS: tuple[Step, ...] = ("evaluate", "wakeup", "project", "mail", "channel", "request", "publish")
 
 RETRY_S, RETRY_MAX_S = 5.0, 600.0
 """The first wait, which doubles with every further failure, and the longest one."""

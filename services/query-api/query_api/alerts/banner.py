@@ -5,7 +5,7 @@ from collections.abc import Collection
 from query_api.access.state import AppState
 from query_api.alerts.domain.firings import RaisedBanner
 from query_api.alerts.queries import select_banner, select_dismissals
-from query_api.alerts.schemas import Banner
+from query_api.alerts.schemas import Banner, ProjectedPass
 from query_api.calendar import today_in
 from query_api.contracts.domain.periods import CreditPeriod
 from query_api.contracts.period_state import read_period_state
@@ -22,7 +22,9 @@ async def compute_banner(app: AppState, session: ReadSession) -> tuple[Banner, s
         id=str(banner.firing_id) if banner and banner.firing_id else None,
         active=banner is not None,
         dismissed=False,
+        kind=banner.kind if banner else None,
         threshold=banner.threshold if banner else None,
+        passed_on=ProjectedPass.model_validate(banner) if banner and banner.kind == "projected" else None,
         percent_used=period_state.percent_used,
         fired_at=banner.fired_at if banner else None,
         products_over=[ProductCredits.model_validate(product) for product in period_state.products if product.overage],

@@ -21,6 +21,7 @@ from query_api.alerts.schemas import (
     DeliveryAttempt,
     DeliveryWithAttempts,
     DismissalRequest,
+    ProjectedPass,
 )
 from query_api.calendar import today_in
 from query_api.contracts.domain.balance import percent
@@ -98,6 +99,8 @@ def describe_firing(firing: Firing, mails: list[StoredMail]) -> dict[str, Any]:
     return {
         "id": str(firing.firing_id),
         "rule": firing.rule,
+        "kind": firing.kind,
+        "passed_on": ProjectedPass.model_validate(firing) if firing.kind == "projected" else None,
         "threshold": firing.threshold,
         "episode": firing.episode,
         "period": answer_period(firing),

@@ -1,9 +1,9 @@
 """Requests and responses about alerts: banner, history, and deliveries of mails."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
-from flexcredits_schemas.alerts import AttemptOutcome, Notification, Resolution, Rule
+from flexcredits_schemas.alerts import AlertKind, AttemptOutcome, Notification, Resolution, Rule
 from pydantic import Field, StrictStr
 
 from query_api.alerts.domain.firings import DeliveryState
@@ -11,15 +11,28 @@ from query_api.contracts.schemas import PERIOD_KEY, CreditPeriodRef, Period, Pro
 from query_api.http.fields import Credits, Percent, RequestBody, ResponseBody
 
 
+class ProjectedPass(ResponseBody):
+    """The day on which use is projected to pass the threshold: in 8 of 10 cases from p10 to p90. null: not in the period."""
+
+    p10: date | None
+    p50: date | None
+    p90: date | None
+
+
 class Banner(ResponseBody):
-    """The highest threshold that usage meets in the current credit period."""
+    """The highest threshold that usage meets in the current credit period, or the highest one that usage is projected to
+    pass if that fired later."""
 
     id: str | None = Field(description="Id of the alert. null when not active.")
     active: bool = Field(description="Whether a threshold is met.")
     dismissed: bool = Field(
         description="Whether you dismissed it. A new banner appears for the next threshold, or when this one is met again."
     )
+    kind: AlertKind | None = Field(
+        description="used: usage meets the threshold. projected: usage is projected to pass it. null when not active."
+    )
     threshold: int | None = Field(description="Percent of the available credits. null when not active.")
+    passed_on: ProjectedPass | None = Field(description="By the last projection. null unless kind is projected.")
     percent_used: Percent | None = Field(
         description="As of now, as in the overview, even when not active. null without contracted credits."
     )
@@ -76,6 +89,10 @@ class AlertBase(ResponseBody):
 
     id: str
     rule: Rule
+    kind: AlertKind = Field(
+        description="used: usage met the threshold. projected: usage was projected to pass it before the period ends."
+    )
+    passed_on: ProjectedPass | None = Field(description="As it was known at fired_at. null unless kind is projected.")
     threshold: int = Field(description="Percent of the available credits, or of the month's budget.")
     episode: int = Field(description="Number of the episode within threshold and period, from 1.")
     period: AlertPeriod = Field(
@@ -86,12 +103,14 @@ class AlertBase(ResponseBody):
     fired_at: datetime
     resolved_at: datetime | None = Field(description="null unless resolved.")
     resolution: Resolution | None = Field(
-        description="level: usage fell below the threshold, or available credits increased. removed: the threshold or the "
+        description="level: usage fell below the threshold, available credits increased, or the projection turned. "
+        "removed: the threshold or the "
         "period was removed. null unless resolved."
     )
     notification: Notification = Field(
         description="sent: by mails of this alert. bundled: by the mails of a higher threshold met at the same time. "
-        "suppressed: no mail, because a higher threshold was announced before. backfilled: no mail, because the period "
+        "suppressed: no mail, because a higher threshold was announced before or, for projected use, because a mail about the "
+        "period was sent that day. backfilled: no mail, because the period "
         "had ended long before."
     )
     used: Credits = Field(description="In the period, when the threshold was met.")

@@ -47,21 +47,21 @@ WHERE f.organization_id = $1 AND f.rule = 'usage'
 
 -- name: insert_firing
 -- Insert a firing. A unique index refuses a second open firing of the same threshold.
-INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, threshold, episode, starts_on, ends_on, fired_at, used, available,
-    notification, mail_context)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO alert_firings (organization_id, rule, contract_id, period_id, kind, threshold, episode, starts_on, ends_on, fired_at, used, available,
+    notification, mail_context, passed_p10, passed_p50, passed_p90)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 RETURNING firing_id
 
 -- name: resolve_firing
--- Resolve a firing: the level fell below the threshold, or the threshold, credit period or budget was removed.
-UPDATE alert_firings SET resolved_at = $6, resolution = $7
-WHERE organization_id = $1 AND rule = $2 AND contract_id = $3 AND period_id = $4 AND threshold = $5 AND resolved_at IS NULL
-RETURNING firing_id, episode, notification, starts_on, ends_on, fired_at
+-- Resolve a firing: the level or its projection fell, or the threshold, credit period or budget was removed.
+UPDATE alert_firings SET resolved_at = $7, resolution = $8
+WHERE organization_id = $1 AND rule = $2 AND contract_id = $3 AND period_id = $4 AND kind = $5 AND threshold = $6 AND resolved_at IS NULL
+RETURNING firing_id, episode, notification, starts_on, ends_on, fired_at, passed_p10 AS p10, passed_p50 AS p50, passed_p90 AS p90
 
 -- name: raise_banner
 -- Store the organization's only banner.
-INSERT INTO banners (organization_id, contract_id, period_id, threshold, episode, fired_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (organization_id) DO UPDATE SET contract_id = excluded.contract_id, period_id = excluded.period_id,
+INSERT INTO banners (organization_id, contract_id, period_id, kind, threshold, episode, fired_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (organization_id) DO UPDATE SET contract_id = excluded.contract_id, period_id = excluded.period_id, kind = excluded.kind,
     threshold = excluded.threshold, episode = excluded.episode, fired_at = excluded.fired_at
 
 -- name: lower_banner

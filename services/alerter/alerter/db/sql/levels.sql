@@ -16,7 +16,7 @@ SELECT organization, coalesce(name, organization) AS name FROM organizations WHE
 -- Select credit periods of these organizations (null: all) that began by $2 and end after $3, with their levels.
 -- A level has the available and used credits, and the thresholds.
 SELECT p.organization_id, o.time_zone, coalesce(s.usage_thresholds, defaults.usage_thresholds) AS thresholds,
-    p.contract_id, p.credit_period_id AS period_id, p.starts_on, p.ends_on,
+    coalesce(s.usage_projected_thresholds, defaults.usage_projected_thresholds) AS projected_thresholds, p.contract_id, p.credit_period_id AS period_id, p.starts_on, p.ends_on,
     CASE WHEN p.total IS NOT NULL OR add_ons.credits IS NOT NULL THEN coalesce(p.total, 0) + coalesce(add_ons.credits, 0) END AS available,
     (SELECT coalesce(sum(used.credits), 0)::bigint FROM (
         SELECT m.credits FROM usage_organization_monthly m
@@ -46,7 +46,7 @@ ORDER BY p.organization_id, p.starts_on
 -- Months that begin up to a day too early are included: the caller knows the rules of time zones, and drops them by
 -- saved_at.
 SELECT o.organization_id, o.time_zone, CASE WHEN budget.credits IS NULL THEN '{}' ELSE s.budget_thresholds END AS thresholds,
-    '' AS contract_id, m.period_id, m.starts_on, m.ends_on, budget.credits AS available,
+    CASE WHEN budget.credits IS NULL THEN '{}' ELSE s.budget_projected_thresholds END AS projected_thresholds, '' AS contract_id, m.period_id, m.starts_on, m.ends_on, budget.credits AS available,
     CASE WHEN budget.credits IS NULL THEN 0 ELSE (SELECT coalesce(sum(u.credits), 0)::bigint FROM usage_organization_monthly u
         WHERE u.organization_id = o.organization_id AND u.month = m.starts_on) END AS used,
     s.updated_at AS saved_at
@@ -63,17 +63,18 @@ ORDER BY o.organization_id, m.starts_on
 -- name: select_firings
 -- Select the latest episode of each threshold of these organizations (null: all), in periods that end after $2.
 -- Credit periods that no contract has any more are included.
-SELECT DISTINCT ON (f.organization_id, f.rule, f.contract_id, f.period_id, f.threshold) f.organization_id, f.rule, f.contract_id, f.period_id,
-    f.threshold, f.episode, f.resolved_at IS NULL AS is_open, f.fired_at
+SELECT DISTINCT ON (f.organization_id, f.rule, f.contract_id, f.period_id, f.kind, f.threshold) f.organization_id, f.rule, f.contract_id, f.period_id,
+    f.kind, f.threshold, f.episode, f.resolved_at IS NULL AS is_open, f.fired_at, max(f.fired_at) FILTER (WHERE f.notification = 'sent')
+        OVER (PARTITION BY f.organization_id, f.rule, f.contract_id, f.period_id, f.kind, f.threshold) AS mailed_at
 FROM alert_firings f
 LEFT JOIN credit_periods p ON (p.organization_id, p.contract_id, p.credit_period_id) = (f.organization_id, f.contract_id, f.period_id)
 WHERE ($1::integer[] IS NULL OR f.organization_id = ANY($1))
     AND CASE f.rule WHEN 'usage' THEN p.ends_on IS NULL OR p.ends_on > $2 ELSE f.ends_on > $2 END
-ORDER BY f.organization_id, f.rule, f.contract_id, f.period_id, f.threshold, f.episode DESC
+ORDER BY f.organization_id, f.rule, f.contract_id, f.period_id, f.kind, f.threshold, f.episode DESC
 
 -- name: select_banners
 -- Select the banners of these organizations (null: all).
-SELECT organization_id, contract_id, period_id, threshold, episode, fired_at FROM banners
+SELECT organization_id, contract_id, period_id, kind, threshold, episode, fired_at FROM banners
 WHERE $1::integer[] IS NULL OR organization_id = ANY($1)
 
 -- name: select_mail_context

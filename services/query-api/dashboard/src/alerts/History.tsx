@@ -59,12 +59,15 @@ function wasToBeSent({ notification }: Schemas["Alert"]): boolean {
 
 /** The highest threshold that was reached at the same instant; its email covers this one too. */
 function higherOf(
-  { rule, period, fired_at, threshold }: Schemas["Alert"],
+  { rule, kind, period, fired_at, threshold }: Schemas["Alert"],
   all: Schemas["Alert"][],
 ): number | undefined {
   const same = all.filter(
     (one) =>
-      one.rule === rule && (one.period.key ?? one.period.id) === (period.key ?? period.id) && one.fired_at === fired_at,
+      one.rule === rule &&
+      one.kind === kind &&
+      (one.period.key ?? one.period.id) === (period.key ?? period.id) &&
+      one.fired_at === fired_at,
   )
   const highest = Math.max(...same.map((one) => one.threshold))
   return highest > threshold ? highest : undefined
@@ -79,14 +82,16 @@ function Item({ alert, higher }: { alert: Schemas["Alert"]; higher: number | und
       <summary>
         <IconChevronRight size={16} stroke={1.8} aria-hidden="true" />
         <strong>
+          {alert.kind === "projected" && "Projected: "}
           {threshold(alert.threshold)} of {alert.rule === "usage" ? "available credits" : "the monthly budget"}
         </strong>
-        <Pill tone={alert.state === "met" ? "warning" : "quiet"}>{alert.state === "met" ? "Reached" : "Resolved"}</Pill>
+        <Pill tone={alert.state === "met" ? "warning" : "quiet"}>{stateOf(alert)}</Pill>
         <small>
           {alert.rule === "usage"
             ? `Credit period ${format.days(alert.period.from, addDays(alert.period.to, -1))}`
             : format.month(alert.period.from)}
           : {level.used} of {level.available}
+          {alert.passed_on?.p50 && ` · projected for ${format.day(alert.passed_on.p50)}`}
         </small>
         <small>
           {format.moment(new Date(alert.fired_at))} · {notifiedIn(alert, higher)}
@@ -97,11 +102,18 @@ function Item({ alert, higher }: { alert: Schemas["Alert"]; higher: number | und
   )
 }
 
+function stateOf({ state, kind }: Schemas["Alert"]): string {
+  if (state === "resolved") return "Resolved"
+  return kind === "projected" ? "Projected" : "Reached"
+}
+
 /** A short text about the notifications of an alert. */
 function notifiedIn(alert: Schemas["Alert"], higher: number | undefined): string {
   if (alert.no_recipients) return "No recipients"
   if (alert.notification === "bundled") return `Sent with the ${higher ? threshold(higher) : "higher"} alert`
-  if (alert.notification === "suppressed") return "Not sent: a higher alert came first"
+  if (alert.notification === "suppressed") {
+    return alert.kind === "projected" ? "Not sent: an alert came first" : "Not sent: a higher alert came first"
+  }
   if (alert.notification === "backfilled") return "Not sent: period already over"
   const counts = (["sent", "pending", "failed"] as const)
     .map((state) => [alert.deliveries.filter((one) => one.state === state).length, state] as const)

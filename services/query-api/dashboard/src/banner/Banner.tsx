@@ -4,7 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query"
 import { api, done, type Schemas } from "../api/client"
 import { bannerQuery, overviewQuery } from "../api/queries"
 import { addDays } from "../format/dates"
-import { threshold } from "../format/format"
+import { type Format, threshold } from "../format/format"
 import { useFormat } from "../format/useFormat"
 import { Announcement } from "../ui/Announcement"
 import { useChangeUrl } from "../url/useUrlState"
@@ -18,7 +18,13 @@ export function Banner() {
   return (
     <>
       <Announcement
-        words={shown?.threshold ? `Usage has reached ${threshold(shown.threshold)} of your credits.` : ""}
+        words={
+          !shown?.threshold
+            ? ""
+            : shown.kind === "projected"
+              ? `Usage is projected to pass ${threshold(shown.threshold)} of your credits.`
+              : `Usage has reached ${threshold(shown.threshold)} of your credits.`
+        }
       />
       {shown && <Notice banner={shown} overview={overview} />}
     </>
@@ -38,16 +44,23 @@ function Notice({ banner, overview }: NoticeProps) {
     <section
       aria-label="Usage notice"
       className={classes.banner}
-      data-level={(reached ?? 0) >= 90 ? "warning" : "notice"}
+      data-level={(reached ?? 0) >= 90 && banner.kind === "used" ? "warning" : "notice"}
     >
       <IconBell size={20} stroke={1.6} aria-hidden="true" />
       <div>
-        <h2>You’ve used {used} of your credits</h2>
+        <h2>{banner.kind === "projected" ? projectedWords(banner, format) : `You’ve used ${used} of your credits`}</h2>
         <Level banner={banner} overview={overview} />
       </div>
       <Actions banner={banner} />
     </section>
   )
+}
+
+/** "Your credits are projected to run out around Feb 9", or which other threshold is passed. */
+function projectedWords({ threshold: percent, passed_on }: Schemas["Banner"], format: Format): string {
+  const around = passed_on?.p50 ? ` around ${format.day(passed_on.p50)}` : " before the credit period ends"
+  if (percent === 100) return `Your credits are projected to run out${around}`
+  return `Your usage is projected to pass ${percent === null ? "" : threshold(percent)} of your credits${around}`
 }
 
 function Level({ banner, overview }: NoticeProps) {

@@ -1,7 +1,10 @@
 """Statements about alert settings, and recipients by role. Credits are micro-credits."""
 
+from flexcredits_schemas.alerts import Rule
+
+from query_api.alerts.domain.firings import PassedOn
 from query_api.alerts.queries import insert_wakeup
-from query_api.alerts.settings.domain.rules import AlertSettings, Recipients, RuleSettings
+from query_api.alerts.settings.domain.rules import AlertSettings, Recipients, RuleProjection, RuleSettings
 from query_api.db.session import ReadSession, WriteSession
 from query_api.db.statements import SQL
 
@@ -15,9 +18,15 @@ async def select_alert_settings(session: ReadSession) -> AlertSettings:
         version=row["version"],
         updated_at=row["updated_at"],
         updated_by=row["updated_by"],
-        usage=RuleSettings(row["usage_thresholds"], Recipients(row["usage_recipients_on"], row["usage_recipients"])),
+        usage=RuleSettings(
+            row["usage_thresholds"],
+            Recipients(row["usage_recipients_on"], row["usage_recipients"]),
+            row["usage_projected_thresholds"],
+        ),
         budget=RuleSettings(
-            row["budget_thresholds"], Recipients(row["budget_recipients_on"], row["budget_recipients"])
+            row["budget_thresholds"],
+            Recipients(row["budget_recipients_on"], row["budget_recipients"]),
+            row["budget_projected_thresholds"],
         ),
         recurring_credits=row["budget_recurring_credits"],
         once_credits=row["budget_once_credits"],
@@ -43,8 +52,24 @@ async def save_alert_settings(session: WriteSession, settings: AlertSettings, up
         SQL["save_alert_settings"], session.organization_id, settings.version, updated_by,
         usage.thresholds, usage.recipients.is_on, usage.recipients.addresses,
         budget.thresholds, budget.recipients.is_on, budget.recipients.addresses,
-        settings.recurring_credits, settings.once_credits, settings.once_month,
+        settings.recurring_credits, settings.once_credits, settings.once_month, usage.projected, budget.projected,
     )  # fmt: skip
     if version is not None:
         await insert_wakeup(session)
     return version is not None
+
+
+async def select_rule_projections(session: ReadSession) -> dict[Rule, RuleProjection]:
+    """The last projections that the alerter has stored, by rule."""
+    found: dict[Rule, RuleProjection] = {}
+    for row in await session.connection.fetch(SQL["select_rule_projections"], session.organization_id):
+        columns = zip(row["thresholds"], row["p10"], row["p50"], row["p90"], strict=False)
+        found[row["rule"]] = RuleProjection(
+            contract_id=row["contract_id"],
+            period_id=row["period_id"],
+            day=row["day"],
+            passed_on={threshold: PassedOn(*dates) for threshold, *dates in columns},
+            refusal=row["refusal"],
+            detail=row["detail"],
+        )
+    return found

@@ -20,7 +20,13 @@ from query_api.alerts.settings.domain.rules import (
     find_mistakes,
     mail_recipients,
 )
-from query_api.alerts.settings.queries import save_alert_settings, select_alert_settings, select_role_recipients
+from query_api.alerts.settings.domain.rules import RuleProjection as StoredProjection
+from query_api.alerts.settings.queries import (
+    save_alert_settings,
+    select_alert_settings,
+    select_role_recipients,
+    select_rule_projections,
+)
 from query_api.alerts.settings.schemas import (
     AdditionalRecipients,
     AlertSettingsRequest,
@@ -31,6 +37,9 @@ from query_api.alerts.settings.schemas import (
     MonthlyBudgetAlerts,
     Preview,
     PreviewRequest,
+    RuleProjection,
+    RuleProjections,
+    ThresholdProjection,
     UsageAlerts,
     UsageFiring,
     UsagePreview,
@@ -76,13 +85,14 @@ async def put_alert_settings(
 ) -> AlertSettingsResponse:
     """Save all settings, unless they were changed since they were read."""
     app, organization = app_state(request), session.organization
-    usage, budget = asked.usage.read(), asked.monthly_budget.read()
+    before = await select_alert_settings(session)
+    usage, budget = asked.usage.read().filled_from(before.usage), asked.monthly_budget.read()
+    budget = budget._replace(rule=budget.rule.filled_from(before.budget))
     check(usage, budget)
     if if_match is None:
         raise ApiProblem(
             "precondition-required", 'Send the ETag of the settings as `If-Match`, such as `If-Match: "3"`.'
         )
-    before = await select_alert_settings(session)
     month = month_of(today_in(organization.time_zone, app.now())).first
     after = before.changed_to(usage, budget, month)
     who = principal.email or principal.subject
@@ -119,6 +129,7 @@ def changed_meanwhile(current: AlertSettings) -> ApiProblem:
 async def answer_settings(app: AppState, session: ReadSession, response: Response) -> AlertSettingsResponse:
     settings, today = await select_alert_settings(session), today_in(session.organization.time_zone, app.now())
     period, period_state = await read_period_state(session, today)
+    stored, month = await select_rule_projections(session), month_of(today)
     recommended = recommend_budget(period, period_state.remaining, today)
     response.headers["ETag"] = f'"{settings.version}"'
     response.headers["Cache-Control"] = "no-store"  # the tag does not cover the figures, which change without a save
@@ -128,9 +139,18 @@ async def answer_settings(app: AppState, session: ReadSession, response: Respons
         updated_by=settings.updated_by or None,
         usage=UsageAlerts(
             thresholds=list(settings.usage.thresholds),
+            projected_thresholds=list(settings.usage.projected or ()),
             additional_recipients=answer_recipients(settings.usage.recipients),
         ),
-        monthly_budget=await answer_budget(session, settings, month_of(today)),
+        monthly_budget=await answer_budget(session, settings, month),
+        projections=RuleProjections(
+            usage=answer_projection(settings.usage, stored.get("usage"), period.key if period else None),
+            monthly_budget=answer_projection(
+                settings.budget if settings.budget_in(month.first) else RuleSettings(),
+                stored.get("budget"),
+                ("", f"{month.first:%Y-%m}"),
+            ),
+        ),
         recommended_monthly_budget=explain(recommended) if recommended else None,
         role_recipients=await select_role_recipients(session, app.billing_moderator_enabled),
     )
@@ -138,6 +158,20 @@ async def answer_settings(app: AppState, session: ReadSession, response: Respons
 
 def answer_recipients(recipients: Recipients) -> AdditionalRecipients:
     return AdditionalRecipients(enabled=recipients.is_on, addresses=list(recipients.addresses))
+
+
+def answer_projection(
+    rule: RuleSettings, stored: StoredProjection | None, period: tuple[str, str] | None
+) -> RuleProjection | None:
+    """None if the last projection is not of this period."""
+    if not rule.projected or stored is None or (stored.contract_id, stored.period_id) != period:
+        return None
+    marks = [(threshold, stored.passed_on[threshold]) for threshold in rule.projected if threshold in stored.passed_on]
+    return RuleProjection(
+        on=stored.day,
+        thresholds=[ThresholdProjection(threshold=threshold, **dates._asdict()) for threshold, dates in marks],
+        refusal=stored.detail,
+    )
 
 
 async def answer_budget(session: ReadSession, settings: AlertSettings, month: Days) -> MonthlyBudgetAlerts:
@@ -150,6 +184,7 @@ async def answer_budget(session: ReadSession, settings: AlertSettings, month: Da
         month=f"{budget.month:%Y-%m}" if budget and budget.month else None,
         resumes=budget.resumes if budget else None,
         thresholds=list(settings.budget.thresholds),
+        projected_thresholds=list(settings.budget.projected or ()),
         additional_recipients=answer_recipients(settings.budget.recipients),
         used_this_month=sum(used.values()),
     )

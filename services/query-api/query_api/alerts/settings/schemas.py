@@ -7,6 +7,7 @@ from flexcredits_schemas.credits import decimal_text
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from query_api.alerts.schemas import ProjectedPass
 from query_api.alerts.settings.domain.preview import Notification
 from query_api.alerts.settings.domain.rules import (
     ADDRESSES_MAX,
@@ -56,6 +57,16 @@ Thresholds = Annotated[
 ]
 
 
+ProjectedThresholds = Annotated[
+    Thresholds | None,
+    Field(
+        description="Percent that usage is projected to pass before the period ends, without duplicates. Empty: off. Left out or "
+        "null: as saved before.",
+        examples=[[100]],
+    ),
+]
+
+
 class RecipientsRequest(RequestBody):
     """Recipients in addition to the role holders."""
 
@@ -72,10 +83,11 @@ class UsageAlertsRequest(RequestBody):
     """Thresholds in percent of the credit period's available credits, and additional recipients."""
 
     thresholds: Thresholds = Field(description="Percent, without duplicates. Empty: no usage alerts.")
+    projected_thresholds: ProjectedThresholds = None
     additional_recipients: RecipientsRequest
 
     def read(self) -> RuleSettings:
-        return RuleSettings(self.thresholds, self.additional_recipients.read())
+        return RuleSettings(self.thresholds, self.additional_recipients.read(), self.projected_thresholds)
 
 
 class MonthlyBudgetRequest(RequestBody):
@@ -86,11 +98,14 @@ class MonthlyBudgetRequest(RequestBody):
     )
     type: BudgetKind = Field(description="one_time: only for the current month in the organization's time zone.")
     credits: Amount = Field(description="More than zero if enabled.")
-    thresholds: Thresholds = Field(description="Percent of the budget, without duplicates; at least one if enabled.")
+    thresholds: Thresholds = Field(
+        description="Percent of the budget, without duplicates; at least one if enabled, of either kind."
+    )
+    projected_thresholds: ProjectedThresholds = None
     additional_recipients: RecipientsRequest
 
     def read(self) -> NewBudget:
-        rule = RuleSettings(self.thresholds, self.additional_recipients.read())
+        rule = RuleSettings(self.thresholds, self.additional_recipients.read(), self.projected_thresholds)
         return NewBudget(self.enabled, self.type, self.credits, rule)
 
 
@@ -115,8 +130,32 @@ class AdditionalRecipients(ResponseBody):
     addresses: list[str] = Field(description="Stored even while not enabled.")
 
 
+class ThresholdProjection(ProjectedPass):
+    """When usage is projected to pass a threshold."""
+
+    threshold: int
+
+
+class RuleProjection(ResponseBody):
+    """The last projection that alerts are based on: of the current credit period, or of the current month."""
+
+    on: date = Field(description="The day of the projection, in the organization's time zone.")
+    thresholds: list[ThresholdProjection] = Field(description="Of the projected thresholds. Empty if it was refused.")
+    refusal: str | None = Field(
+        description="Why there is no projection, for people. Then nothing fires or is resolved."
+    )
+
+
+class RuleProjections(ResponseBody):
+    """null without projected thresholds, and before the first projection of the period."""
+
+    usage: RuleProjection | None
+    monthly_budget: RuleProjection | None
+
+
 class UsageAlerts(ResponseBody):
     thresholds: list[int] = Field(description="Percent of the credit period's available credits.")
+    projected_thresholds: list[int] = Field(description="Percent that usage is projected to pass. Empty: off.")
     additional_recipients: AdditionalRecipients
 
 
@@ -129,6 +168,7 @@ class MonthlyBudgetAlerts(ResponseBody):
     month: str | None = Field(description="For a one-time budget.", examples=["2026-11"])
     resumes: Credits | None = Field(description="The recurring budget that resumes after a one-time budget.")
     thresholds: list[int] = Field(description="Percent of the budget.")
+    projected_thresholds: list[int] = Field(description="Percent that usage is projected to pass. Empty: off.")
     additional_recipients: AdditionalRecipients
     used_this_month: Credits
 
@@ -147,6 +187,7 @@ class AlertSettingsResponse(ResponseBody):
     updated_by: str | None = Field(description="Address of the person who saved or unsubscribed. null at version 0.")
     usage: UsageAlerts
     monthly_budget: MonthlyBudgetAlerts
+    projections: RuleProjections = Field(description="What alerts on projected usage are based on.")
     recommended_monthly_budget: ExplainedBudget | None = Field(
         description="null without a current credit period, or without contracted credits in it."
     )
@@ -210,4 +251,8 @@ def audit_details(settings: AlertSettings) -> dict[str, Any]:
 
 def _audit_rule(rule: RuleSettings) -> dict[str, Any]:
     recipients = {"enabled": rule.recipients.is_on, "addresses": list(rule.recipients.addresses)}
-    return {"thresholds": list(rule.thresholds), "additional_recipients": recipients}
+    return {
+        "thresholds": list(rule.thresholds),
+        "projected_thresholds": list(rule.projected or ()),
+        "additional_recipients": recipients,
+    }

@@ -15,7 +15,11 @@ const SETTINGS: Settings = {
   version: 3,
   updated_at: "2026-11-24T10:00:00Z",
   updated_by: "ada@demo.example",
-  usage: { thresholds: [75, 90, 100], additional_recipients: { enabled: false, addresses: [] } },
+  usage: {
+    thresholds: [75, 90, 100],
+    projected_thresholds: [],
+    additional_recipients: { enabled: false, addresses: [] },
+  },
   monthly_budget: {
     enabled: true,
     type: "recurring",
@@ -23,9 +27,11 @@ const SETTINGS: Settings = {
     month: null,
     resumes: null,
     thresholds: [75, 90, 100],
+    projected_thresholds: [],
     additional_recipients: { enabled: false, addresses: [] },
     used_this_month: "1234.000000",
   },
+  projections: { usage: null, monthly_budget: null },
   recommended_monthly_budget: null,
   role_recipients: ["ada@demo.example"],
 }
@@ -63,6 +69,10 @@ describe("mistakesOf", () => {
   })
   it.each(["", "0", "0.000000", "-5", "1e3", "12.1234567"])("refuses %j as a budget", (budgetCredits) => {
     expect(Object.keys(mistakesOf(changed({ budgetCredits })))).toEqual(["budgetCredits"])
+  })
+  it("takes a budget with a threshold of either kind", () => {
+    expect(mistakesOf(changed({ budgetThresholds: [], budgetProjected: [100] }))).toEqual({})
+    expect(Object.keys(mistakesOf(changed({ budgetThresholds: [] })))).toEqual(["budgetThresholds"])
   })
   it("requires an address if recipients are turned on", () => {
     expect(Object.keys(mistakesOf(changed({ usageRecipientsOn: true })))).toEqual(["usageAddresses"])

@@ -6,6 +6,7 @@ export type Settings = Schemas["AlertSettingsResponse"]
 /** The form's values, one field for each setting. */
 export interface Draft {
   usageThresholds: number[]
+  usageProjected: number[]
   usageRecipientsOn: boolean
   usageAddresses: string[]
   budgetOn: boolean
@@ -13,6 +14,7 @@ export interface Draft {
   /** As typed by the user. */
   budgetCredits: string
   budgetThresholds: number[]
+  budgetProjected: number[]
   budgetRecipientsOn: boolean
   budgetAddresses: string[]
 }
@@ -30,12 +32,14 @@ const ADDRESS = /^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+\.[^\s@<>,;:"()[\]\\.
 export function draftOf({ usage, monthly_budget: budget }: Settings): Draft {
   return {
     usageThresholds: usage.thresholds,
+    usageProjected: usage.projected_thresholds,
     usageRecipientsOn: usage.additional_recipients.enabled,
     usageAddresses: usage.additional_recipients.addresses,
     budgetOn: budget.enabled,
     budgetType: budget.type,
     budgetCredits: budget.credits === null ? "" : plain(budget.credits),
     budgetThresholds: budget.thresholds,
+    budgetProjected: budget.projected_thresholds,
     budgetRecipientsOn: budget.additional_recipients.enabled,
     budgetAddresses: budget.additional_recipients.addresses,
   }
@@ -55,6 +59,7 @@ export function requestOf(draft: Draft): Schemas["AlertSettingsRequest"] {
   return {
     usage: {
       thresholds: draft.usageThresholds,
+      projected_thresholds: draft.usageProjected,
       additional_recipients: { enabled: draft.usageRecipientsOn, addresses: draft.usageAddresses },
     },
     monthly_budget: {
@@ -62,6 +67,7 @@ export function requestOf(draft: Draft): Schemas["AlertSettingsRequest"] {
       type: draft.budgetType,
       credits: draft.budgetOn ? draft.budgetCredits || null : null,
       thresholds: draft.budgetThresholds,
+      projected_thresholds: draft.budgetProjected,
       additional_recipients: { enabled: draft.budgetRecipientsOn, addresses: draft.budgetAddresses },
     },
   }
@@ -69,12 +75,14 @@ export function requestOf(draft: Draft): Schemas["AlertSettingsRequest"] {
 
 const FIELDS: readonly Field[] = [
   "usageThresholds",
+  "usageProjected",
   "usageRecipientsOn",
   "usageAddresses",
   "budgetOn",
   "budgetType",
   "budgetCredits",
   "budgetThresholds",
+  "budgetProjected",
   "budgetRecipientsOn",
   "budgetAddresses",
 ]
@@ -114,7 +122,8 @@ export function mistakesOf(draft: Draft): Mistakes {
   }
   if (!draft.budgetOn) return mistakes
   if (!isAmount(draft.budgetCredits)) mistakes.budgetCredits = "Enter a monthly amount greater than zero."
-  if (draft.budgetThresholds.length === 0) mistakes.budgetThresholds = "Select at least one threshold."
+  if (draft.budgetThresholds.length + draft.budgetProjected.length === 0)
+    mistakes.budgetThresholds = "Select at least one threshold."
   if (draft.budgetRecipientsOn && draft.budgetAddresses.length === 0) {
     mistakes.budgetAddresses = "Enter at least one email address, or turn this off."
   }
@@ -150,9 +159,11 @@ export function addressMistake(address: string, chosen: string[]): string | unde
 
 const POINTERS: [string, Field][] = [
   ["/usage/thresholds", "usageThresholds"],
+  ["/usage/projected_thresholds", "usageProjected"],
   ["/usage/additional_recipients", "usageAddresses"],
   ["/monthly_budget/credits", "budgetCredits"],
   ["/monthly_budget/thresholds", "budgetThresholds"],
+  ["/monthly_budget/projected_thresholds", "budgetProjected"],
   ["/monthly_budget/additional_recipients", "budgetAddresses"],
 ]
 

@@ -7,12 +7,14 @@ import classes from "../Manage.module.css"
 
 const NAMES: Record<Field, string> = {
   usageThresholds: "Usage thresholds",
+  usageProjected: "Usage: projected thresholds",
   usageRecipientsOn: "Usage: additional recipients",
   usageAddresses: "Usage: addresses",
   budgetOn: "Monthly budget",
   budgetType: "Budget type",
   budgetCredits: "Monthly credit budget",
   budgetThresholds: "Budget thresholds",
+  budgetProjected: "Budget: projected thresholds",
   budgetRecipientsOn: "Budget: additional recipients",
   budgetAddresses: "Budget: addresses",
 }

@@ -6,6 +6,7 @@ import { requestOf, wholeOf } from "../draft/draft"
 import type { SectionProps } from "../draft/section"
 import classes from "../Manage.module.css"
 import { Preview } from "./Preview"
+import { ProjectedThresholds } from "./ProjectedThresholds"
 import { Recipients } from "./Recipients"
 import { TestMail } from "./TestMail"
 import { Thresholds } from "./Thresholds"
@@ -39,6 +40,13 @@ export function MonthlyBudget(props: SectionProps) {
             chosen={draft.budgetThresholds}
             mistake={mistakes.budgetThresholds}
             choose={(budgetThresholds) => change({ budgetThresholds })}
+          />
+          <ProjectedThresholds
+            period="month"
+            chosen={draft.budgetProjected}
+            projection={settings.projections.monthly_budget}
+            mistake={mistakes.budgetProjected}
+            choose={(budgetProjected) => change({ budgetProjected })}
           />
           <Recipients
             isOn={draft.budgetRecipientsOn}

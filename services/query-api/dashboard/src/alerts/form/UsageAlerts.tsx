@@ -2,6 +2,7 @@ import { requestOf } from "../draft/draft"
 import type { SectionProps } from "../draft/section"
 import classes from "../Manage.module.css"
 import { Preview } from "./Preview"
+import { ProjectedThresholds } from "./ProjectedThresholds"
 import { Recipients } from "./Recipients"
 import { TestMail } from "./TestMail"
 import { Thresholds } from "./Thresholds"
@@ -27,8 +28,15 @@ export function UsageAlerts({ draft, settings, mistakes, isComplete, change }: S
         choose={(usageThresholds) => change({ usageThresholds })}
       />
       {draft.usageThresholds.length === 0 && (
-        <p className={classes.quiet}>No thresholds selected, so no banner and no email.</p>
+        <p className={classes.quiet}>No thresholds selected, so no banner and no email about usage so far.</p>
       )}
+      <ProjectedThresholds
+        period="credit period"
+        chosen={draft.usageProjected}
+        projection={settings.projections.usage}
+        mistake={mistakes.usageProjected}
+        choose={(usageProjected) => change({ usageProjected })}
+      />
       <Recipients
         isOn={draft.usageRecipientsOn}
         addresses={draft.usageAddresses}

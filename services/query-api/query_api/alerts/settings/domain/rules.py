@@ -1,7 +1,7 @@
 """Alert settings and their validation: thresholds, monthly budget, additional recipients. Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -10,6 +10,7 @@ from flexcredits_schemas.alerts import Rule as RuleName
 from flexcredits_schemas.credits import micro_of
 
 from query_api.alerts.domain.email_address import InvalidAddress, key_of
+from query_api.alerts.domain.firings import PassedOn
 
 BudgetKind = Literal["recurring", "one_time"]
 
@@ -32,10 +33,26 @@ class Recipients(NamedTuple):
 
 
 class RuleSettings(NamedTuple):
-    """Thresholds in percent, and additional recipients."""
+    """Thresholds in percent of use and of projected use, and additional recipients."""
 
     thresholds: Sequence[int] = _DEFAULT
     recipients: Recipients = Recipients()
+    projected: Sequence[int] | None = ()
+    """None in a request: as saved before."""
+
+    def filled_from(self, saved: "RuleSettings") -> "RuleSettings":
+        return self._replace(projected=saved.projected) if self.projected is None else self
+
+
+class RuleProjection(NamedTuple):
+    """The last projection of a rule's period, for its projected thresholds and 100 %; or the reason why it was refused."""
+
+    contract_id: str
+    period_id: str
+    day: date
+    passed_on: Mapping[int, PassedOn]
+    refusal: str | None
+    detail: str | None
 
 
 class Budget(NamedTuple):
@@ -82,8 +99,8 @@ class AlertSettings(NamedTuple):
         elif budget.enabled:
             recurring = budget.credits
         return self._replace(
-            usage=usage,
-            budget=budget.rule,
+            usage=usage.filled_from(self.usage),
+            budget=budget.rule.filled_from(self.budget),
             recurring_credits=recurring,
             once_credits=once,
             once_month=None if once is None else month,
@@ -118,15 +135,16 @@ def find_mistakes(usage: RuleSettings | None, budget: NewBudget | None) -> list[
         mistakes += _mistakes_of(budget.rule, "/monthly_budget")
         if budget.enabled and not budget.credits:
             mistakes.append(Mistake("/monthly_budget/credits", "A monthly budget must be more than zero."))
-        if budget.enabled and not budget.rule.thresholds:
+        if budget.enabled and not budget.rule.thresholds and not budget.rule.projected:
             mistakes.append(Mistake("/monthly_budget/thresholds", "A monthly budget needs a threshold."))
     return mistakes
 
 
 def _mistakes_of(rule: RuleSettings, pointer: str) -> Iterator[Mistake]:
-    for at, threshold in enumerate(rule.thresholds):
-        if threshold in rule.thresholds[:at]:
-            yield Mistake(f"{pointer}/thresholds/{at}", f"{threshold} % is listed twice.")
+    for name, thresholds in (("thresholds", rule.thresholds), ("projected_thresholds", rule.projected or ())):
+        for at, threshold in enumerate(thresholds):
+            if threshold in thresholds[:at]:
+                yield Mistake(f"{pointer}/{name}/{at}", f"{threshold} % is listed twice.")
     pointer += "/additional_recipients/addresses"
     if rule.recipients.is_on and not rule.recipients.addresses:
         yield Mistake(pointer, "Enter an address, or turn additional recipients off.")
