@@ -1,16 +1,18 @@
 """Measures the CPU of ingest per event for each protocol beside our own, by turns in one process: `./flexcredits bench adapters`.
 
-Every protocol reports the same model calls, 500 in a request, in the form of its own clients.
+Every protocol reports the same model calls, 500 in a request, in the form of its own clients. Bodies are built once; each time
+that one is sent, its events have new ids.
 """
 
 import asyncio
 import json
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import count, cycle, islice
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from flexcredits_schemas.mapping.ready_made import ready_made
 from ingest_load import MODELS, read_answer, uuid7
@@ -19,6 +21,10 @@ from support.data.recorded_bodies import recorded
 from support.services.mapped_keys import create_mapped_key
 
 REQUEST_SIZE, CONNECTIONS = 500, 4
+DISTINCT_REQUESTS = 20
+"""Bodies that are built at most. A run sends them again, with other ids, until it has sent enough."""
+BUILT_AT = datetime(2026, 1, 1, tzinfo=UTC)
+"""The time inside the ids of the bodies that are built. Each sending has another in its place."""
 
 
 class Call(NamedTuple):
@@ -44,13 +50,14 @@ class Sender(NamedTuple):
     status: int
 
 
-def make_calls(count: int, now: datetime, chance: random.Random) -> list[Call]:
+def make_calls(chance: random.Random) -> list[Call]:
+    """The calls of one request."""
     calls = []
-    for _ in range(count):
+    for _ in range(REQUEST_SIZE):
         tokens = chance.randrange(200, 20_000)
         calls.append(
             Call(
-                id=uuid7(now, chance),
+                id=uuid7(BUILT_AT, chance),
                 model=chance.choice(MODELS),
                 user=f"usr_{chance.randrange(500)}",
                 conversation=f"conv_{chance.randrange(100_000)}",
@@ -122,7 +129,7 @@ def write_spans(calls: list[Call], now: datetime) -> bytes:
     scope.scope.name, scope.scope.version = "opentelemetry.instrumentation.openai.v1", "0.62.4"
     for call in calls:
         span = scope.spans.add(
-            trace_id=chance.randbytes(16), span_id=chance.randbytes(8), name="openai.chat", kind=3, flags=256,
+            trace_id=UUID(call.id).bytes, span_id=chance.randbytes(8), name="openai.chat", kind=3, flags=256,
             start_time_unix_nano=end - chance.randrange(10**10), end_time_unix_nano=end,
         )  # fmt: skip
         add_attributes(
@@ -166,17 +173,23 @@ EXCLUDED = (
 
 def write_short_payloads(calls: list[Call], now: datetime) -> bytes:
     """As LiteLLM writes them without what ingest does not read."""
-    payloads = json.loads(write_payloads(calls, now))
     return json.dumps(
-        [{name: payload[name] for name in payload if name not in EXCLUDED} for payload in payloads]
+        [
+            {name: value for name, value in payload.items() if name not in EXCLUDED}
+            for payload in make_payloads(calls, now)
+        ]
     ).encode()
 
 
 def write_payloads(calls: list[Call], now: datetime) -> bytes:
-    """As LiteLLM 1.110.2 writes an array of its StandardLoggingPayload: the recorded call, 14 kB with its prices."""
+    """As LiteLLM 1.110.2 writes an array of its StandardLoggingPayload."""
+    return json.dumps(list(make_payloads(calls, now))).encode()
+
+
+def make_payloads(calls: list[Call], now: datetime) -> Iterator[dict[str, Any]]:
+    """The recorded call, 14 kB with its prices."""
     recorded_call: dict[str, Any] = json.loads(recorded("litellm-generic-api-single.json"))
     prices = {f"input_cost_per_token_above_{number}k_tokens": None for number in range(200)}
-    payloads = []
     for call in calls:
         usage = {
             "prompt_tokens": call.input_tokens,
@@ -185,13 +198,12 @@ def write_payloads(calls: list[Call], now: datetime) -> bytes:
             "prompt_tokens_details": {"cached_tokens": call.cached_tokens},
         }
         metadata = recorded_call["metadata"] | {"user_api_key_user_id": call.user, "usage_object": usage}
-        payloads.append(
+        yield (
             recorded_call
             | {"id": call.id, "model": call.model, "session_id": call.conversation, "endTime": now.timestamp()}
             | {"prompt_tokens": call.input_tokens, "completion_tokens": call.output_tokens, "metadata": metadata}
             | {"model_map_information": {"model_map_key": call.model, "model_map_value": prices}}
         )
-    return json.dumps(payloads).encode()
 
 
 def write_lago(calls: list[Call], now: datetime) -> bytes:
@@ -230,14 +242,36 @@ async def create_keys(dsn: str, native_key: str) -> dict[str, str]:
     }
 
 
-async def send(url: str, key: str, sender: Sender, events: int, seed: int) -> float:
-    """Send `events` events of the protocol. Returns bytes per event; bodies are built before."""
-    address, now, chance = urlsplit(url), datetime.now(UTC), random.Random(f"{sender.name} {seed} {time.time()}")
-    bodies = [
-        sender.write(make_calls(min(REQUEST_SIZE, events - start), now, chance), now)
-        for start in range(0, events, REQUEST_SIZE)
-    ]
-    queue = iter(bodies)
+class Load:
+    """The bodies of one protocol. They report the same calls as those of every other."""
+
+    def __init__(self, sender: Sender, requests: int) -> None:
+        now, chance = datetime.now(UTC), random.Random(1)
+        self.sender = sender
+        self._bodies = [sender.write(make_calls(chance), now) for _ in range(requests)]
+        self.event_bytes = sum(map(len, self._bodies)) / requests / REQUEST_SIZE
+
+    def bodies(self, requests: int) -> Iterator[bytes]:
+        """So many bodies, whose events have ids that no other event had."""
+        return map(with_new_ids, islice(cycle(self._bodies), requests))
+
+
+def with_new_ids(body: bytes) -> bytes:
+    """The body with another time in its ids, which are UUIDs of version 7: as text, and in spans as bytes too."""
+    built_at, time = int(BUILT_AT.timestamp() * 1000), next(_times)
+    return body.replace(text_of(built_at), text_of(time)).replace(built_at.to_bytes(6), time.to_bytes(6))
+
+
+def text_of(time: int) -> bytes:
+    """How a UUIDv7 of this time, in milliseconds since 1970, begins."""
+    return b"%08x-%04x-7" % (time >> 16, time & 0xFFFF)
+
+
+_times = count(int(datetime.now(UTC).timestamp() * 1000))
+
+
+async def send(url: str, key: str, load: Load, requests: int) -> None:
+    address, sender, queue = urlsplit(url), load.sender, load.bodies(requests)
 
     async def send_requests() -> None:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -253,4 +287,3 @@ async def send(url: str, key: str, sender: Sender, events: int, seed: int) -> fl
         writer.close()
 
     await asyncio.gather(*(send_requests() for _ in range(CONNECTIONS)))
-    return sum(map(len, bodies)) / events

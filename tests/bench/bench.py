@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import people_load
 import uvloop
-from adapter_load import NATIVE, SENDERS, create_keys, send
+from adapter_load import DISTINCT_REQUESTS, NATIVE, REQUEST_SIZE, SENDERS, Load, create_keys, send
 from alert_load import measure_alerts, percentile
 from counting.decoding import bench_decode
 from counting.growth import AXES, bench_growth
@@ -29,7 +29,7 @@ from dashboard_load import measure_dashboard
 from flexcredits_cli.stack.api_keys import create_key
 from ingest_load import IngestResult, measure_ingest
 from latency_load import measure_latency
-from processes import tree_cpu
+from processes import exact_cpu, tree_cpu
 from projection.backtest import bench_forecast
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
 from servers import embedded_postgres, kafka_and_postgres
@@ -42,6 +42,8 @@ from sweep_load import ORGANIZATIONS, fill_tables, measure_sweep
 Result = TypeVar("Result")
 WARM_EVENTS, SINGLE_EVENTS, SINGLE_CONNECTIONS = 2_000, 20_000, 16
 """Requests of one event. Each connection waits for an answer before its next request."""
+ADAPTER_EVENTS = 50_000
+"""Of each protocol in a run of `adapters`."""
 PARTS = ["aggregator", "ingest", "latency", "alerts", "queries", "people", "csv", "dashboard"]
 MORE_PARTS = ["adapters", "peers", "limits", "scale", "decode", "forecast"]
 """They run only when they are named: an hour, or a program of others."""
@@ -92,7 +94,10 @@ async def measure_one_ingest(
 
 async def bench_adapters(events: int, runs: int) -> None:
     """One process: the same model calls in the form of each protocol, by turns."""
+    requests = max(1, min(events, ADAPTER_EVENTS) // REQUEST_SIZE)
+    events = requests * REQUEST_SIZE
     used: dict[str, list[float]] = {sender.name: [] for sender in SENDERS}
+    loads = [Load(sender, min(requests, DISTINCT_REQUESTS)) for sender in SENDERS]
     with kafka_and_postgres() as (bootstrap, server):
         database, topics = await copy_template(server, await make_template(server)), await make_topics(bootstrap)
         port = free_port()
@@ -104,17 +109,19 @@ async def bench_adapters(events: int, runs: int) -> None:
         with running("ingest", environment) as process:
             await eventually(process.ready, what="ingest ready")
             for run in range(-1, runs):  # the first one warms up
-                for sender in SENDERS:
-                    before = tree_cpu(process.pid)
-                    size = await send(f"http://127.0.0.1:{port}", keys[sender.name], sender, events, run)
-                    cost = (tree_cpu(process.pid) - before) / events * 1_000_000
+                for load in loads:
+                    name, before = load.sender.name, exact_cpu(process.pid)
+                    await send(f"http://127.0.0.1:{port}", keys[name], load, requests)
                     if run >= 0:
-                        used[sender.name].append(cost)
-                        print(f"adapters run {run + 1}, {sender.name}: {cost:.1f} us of {size:.0f} B each", flush=True)
+                        cost = (exact_cpu(process.pid) - before) / events * 1_000_000
+                        used[name].append(cost)
+                        size = load.event_bytes
+                        print(f"adapters run {run + 1}, {name}: {cost:.2f} us of {size:.0f} B each", flush=True)
     native = statistics.median(used[NATIVE.name])
     for name, costs in used.items():
         cost = statistics.median(costs)
-        print(f"adapters, {name} median of {runs}: {cost:.1f} us, {cost / native:.2f} of ours", flush=True)
+        spread = f"{min(costs):.2f} to {max(costs):.2f}"
+        print(f"adapters, {name} median of {runs}: {cost:.2f} us ({spread}), {cost / native:.2f} of ours", flush=True)
 
 
 def report(name: str, results: list[Result], figure: Callable[[Result], float], text: str) -> None:

@@ -122,3 +122,14 @@ def test_the_example_of_the_documents_works(call: Call, tmp_path: Path) -> None:
         "product": "assistant", "feature_kind": "model", "feature": "gpt", "surface": "slack", "actor": {"id": "ada"}, "run": {"id": "c-1"},
         "quantities": {"input_tokens": "12", "output_tokens": "8"},
     }  # fmt: skip
+
+
+def test_the_view_of_the_documents_can_be_tried(call: Call, tmp_path: Path) -> None:
+    [view] = [text for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL) if '"trace_id"' in text]
+    made = tmp_path / "mapping.json"
+    made.write_text(call("mappings", "ready-made", "otlp-genai").output)
+    (tmp_path / "span.json").write_text(view)
+    usage = json.loads(call("mappings", "try", made, tmp_path / "span.json", "--protocol", "otlp_traces").output)
+    assert usage["id"] == "5b8efff798038103d269b633813fc60c/eee19b7ec3c1b174"
+    assert usage["data"]["feature"] == "gpt-5"
+    assert usage["data"]["quantities"] == {"input_tokens": "812", "output_tokens": "96"}

@@ -86,3 +86,13 @@ async def test_what_is_no_request_is_refused(port: int, head: str) -> None:
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+async def test_a_body_is_the_same_in_whatever_pieces_it_comes(port: int, chunked: bool) -> None:
+    body = "".join(map(str, range(60_000)))
+    sent = request("POST", "", body, chunked)
+    for size in (len(sent), 100_000, 70_000, 9_999):
+        pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+        [answer] = await exchange(port, *pieces, answers=1)
+        assert answer[-1] == body

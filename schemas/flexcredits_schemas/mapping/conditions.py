@@ -1,6 +1,6 @@
 """Conditions of a mapping's rules. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -38,6 +38,18 @@ def compile_condition(condition: Condition, pointer: str) -> Check:
 
         return is_one_of
     return lambda event: _key(get(event)) in wanted
+
+
+def holds_all(checks: Sequence[Check]) -> Check:
+    """A function that says whether all checks hold for an event."""
+
+    def matches(event: Any) -> bool:
+        for check in checks:  # noqa: SIM110 - `all` with a generator costs twice the time
+            if not check(event):
+                return False
+        return True
+
+    return checks[0] if len(checks) == 1 else matches
 
 
 def texts_of(condition: Condition) -> frozenset[str]:

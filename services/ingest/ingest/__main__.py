@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 from runtime.http.server import Server, listen, serve
+from runtime.memory import keep_freed_memory
 from runtime.observability.build import build_of
 from runtime.observability.logs import configure_logs
 from runtime.observability.probes import serve_probes
@@ -68,6 +69,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         gc.freeze()  # without it, full collections of all imported modules stop a request for 60 ms
         gc.set_threshold(GC_CONTAINERS)
+        keep_freed_memory()
         probes.started = True
         await serve(server, listener, stop, publisher.run(), keys.watch())
 

@@ -1,6 +1,7 @@
 """Reading of LiteLLM's calls only what a mapping reads gives the same usage, dead letters and refusals as reading all."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -160,3 +161,15 @@ def test_invalid_utf8_anywhere_reads_in_full() -> None:
     assert wrong != BODY
     assert not any(isinstance(call, NarrowCall) for call in ADAPTER.read(JSON, wrong, NOW, mapping))
     assert_both_agree(mapping, wrong)
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS, ids=["tokens", "cost"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "1796040000.123456", "1796040000.12345", "1796040000.1234567", "179604000.1234567", "1796040000", "0796040000.123456", "1796040000.12345e",
+        "1796040000.1234e1", "-796040000.123456", '"796040000.12345"', '"79604000.123456', "9999999999.999999", "1796040000.999999",
+    ],
+)  # fmt: skip
+def test_the_end_of_a_call_is_read_to_the_microsecond(mapping: Mapping, end: str) -> None:
+    assert_both_agree(mapping, re.sub(rb'"endTime": [^,]*', b'"endTime": ' + end.encode(), BODY, count=1))

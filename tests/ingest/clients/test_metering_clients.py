@@ -1,6 +1,5 @@
 """OpenMeter's and Lago's SDKs and LiteLLM's callbacks against the running stack. Needs --clients."""
 
-import re
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from flexcredits_cli.machine.state_folder import REPOSITORY
+from support.clients.documented import example
 from support.clients.foreign_clients import go_module, node_with, python_with, run
 from support.clients.metered_organization import MeteredOrganization, credits_of
 from support.data.factories import uuid7
@@ -20,16 +19,6 @@ LITELLM = ("litellm==1.110.2", "fastapi", "orjson", "soundfile")
 COLLECTOR = ("github.com/redpanda-data/benthos/v4/public/service@v4.60.0",)
 """The collector itself (github.com/openmeterio/openmeter) is not in the module proxy."""
 MOCKED = credits_of(input_tokens=10, output_tokens=20)
-
-
-CLIENTS_PAGE = (REPOSITORY / "docs" / "clients.md").read_text()
-
-
-def documented(language: str, name: str, made: MeteredOrganization) -> str:
-    """The example of docs/clients.md that contains `name`, with the address and key of the test."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", CLIENTS_PAGE, re.DOTALL)
-    (example,) = (block for block in blocks if name in block)
-    return str(example).replace("https://ingest.example.com", made.url).replace("fc_...", made.key)
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +114,9 @@ async def test_litellm(
 async def test_openmeters_examples_of_the_documentation(organization: Make, tmp_path: Path) -> None:
     made = organization("openmeter")
     python = python_with(tmp_path, "openmeter==1.0.0b236")
-    run(python, "-W", "ignore", "-c", documented("python", "from openmeter import", made), folder=tmp_path)
+    run(python, "-W", "ignore", "-c", example("python", "from openmeter import", made), folder=tmp_path)
     node_with(tmp_path, "@openmeter/sdk@1.0.0-beta.232")
-    (tmp_path / "example.mjs").write_text(documented("js", "@openmeter/sdk", made))
+    (tmp_path / "example.mjs").write_text(example("js", "@openmeter/sdk", made))
     run("node", "example.mjs", folder=tmp_path)
     each = credits_of(input_tokens=812, output_tokens=96)
     await made.until_counted("models", {"gpt-6": (each * 2, 2)})
@@ -136,16 +125,16 @@ async def test_openmeters_examples_of_the_documentation(organization: Make, tmp_
 async def test_examples_of_the_documentation(organization: Make, litellm: Path, tmp_path: Path) -> None:
     lago, calls = organization("lago"), organization("litellm")
     python = python_with(tmp_path, "lago-python-client==1.55.0")
-    example = documented("python", "lago_python_client", lago).replace("1796040000", str(int(time.time())))
-    run(python, "-W", "ignore", "-c", example, folder=tmp_path)
+    program = example("python", "lago_python_client", lago).replace("1796040000", str(int(time.time())))
+    run(python, "-W", "ignore", "-c", program, folder=tmp_path)
     node_with(tmp_path, "lago-javascript-client@1.53.0")
-    (tmp_path / "example.mjs").write_text(documented("js", "lago-javascript-client", lago))
+    (tmp_path / "example.mjs").write_text(example("js", "lago-javascript-client", lago))
     run("node", "example.mjs", folder=tmp_path)
     each = credits_of(input_tokens=812, output_tokens=96)
     await lago.until_counted("models", {"gpt-6": (each * 2, 2)})
 
-    example = documented("python", "GenericAPILogger", calls).replace('user="ada"', 'user="ada", mock_response="hello"')
+    program = example("python", "GenericAPILogger", calls).replace('user="ada"', 'user="ada", mock_response="hello"')
     flush = "while not logger.log_queue: await asyncio.sleep(0.05)\n    await logger.async_send_batch()"
-    example += f"    logger = litellm.callbacks[0]\n    {flush}\nimport asyncio\nasyncio.run(main())\n"
-    run(litellm, "-W", "ignore", "-c", example, folder=tmp_path, LITELLM_LOCAL_MODEL_COST_MAP="True")
+    program += f"    logger = litellm.callbacks[0]\n    {flush}\nimport asyncio\nasyncio.run(main())\n"
+    run(litellm, "-W", "ignore", "-c", program, folder=tmp_path, LITELLM_LOCAL_MODEL_COST_MAP="True")
     await calls.until_counted("models", {"gpt-4o-mini": (MOCKED, 1)})

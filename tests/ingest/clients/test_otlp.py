@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.clients.documented import example, exports
 from support.clients.foreign_clients import node_with, python_with, run
 from support.clients.metered_organization import MeteredOrganization, credits_of
 from support.infra.service_process import eventually
@@ -90,9 +91,7 @@ async def test_opentelemetrys_node_sdk(organization: Make, programs: Path, tmp_p
     made = organization("otlp-genai")
     node_with(tmp_path, "@opentelemetry/api@1.10.0", "@opentelemetry/sdk-node@0.301.0")
     (tmp_path / "run.mjs").write_text((programs / "otlp_node.mjs").read_text())
-    environment = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"{made.url}/otlp",
-        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer {made.key}",
+    environment = exports("OTEL_EXPORTER_OTLP_HEADERS", made) | {
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
         "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
         "OTEL_METRICS_EXPORTER": "none",
@@ -123,13 +122,9 @@ async def test_claude_code(organization: Make, tmp_path: Path, stub: str) -> Non
         tmp_path,
         ANTHROPIC_BASE_URL=stub,
         ANTHROPIC_API_KEY="key",
-        CLAUDE_CODE_ENABLE_TELEMETRY="1",
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-        OTEL_LOGS_EXPORTER="otlp",
         OTEL_METRICS_EXPORTER="otlp",
-        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
-        OTEL_EXPORTER_OTLP_ENDPOINT=f"{made.url}/otlp",
-        OTEL_EXPORTER_OTLP_HEADERS=f"Authorization=Bearer {made.key}",
+        **exports("CLAUDE_CODE_ENABLE_TELEMETRY", made),
     )
     command = (str(tmp_path / "node_modules/.bin/claude"), "-p", "Say hello", "--model", "claude-sonnet-5")
     run_assistant(*command, folder=tmp_path, environment=environment)
@@ -149,12 +144,7 @@ async def test_gemini_cli(organization: Make, tmp_path: Path, stub: str) -> None
         tmp_path,
         GEMINI_API_KEY="key",
         GOOGLE_GEMINI_BASE_URL=stub,
-        GEMINI_TELEMETRY_ENABLED="true",
-        GEMINI_TELEMETRY_TARGET="local",
-        GEMINI_TELEMETRY_USE_COLLECTOR="true",
-        GEMINI_TELEMETRY_OTLP_PROTOCOL="http",
-        GEMINI_TELEMETRY_OTLP_ENDPOINT=f"{made.url}/otlp",
-        OTEL_EXPORTER_OTLP_HEADERS=f"Authorization=Bearer {made.key}",
+        **exports("GEMINI_TELEMETRY_ENABLED", made),
     )
     command = (str(tmp_path / "node_modules/.bin/gemini"), "--skip-trust", "-m", "gemini-2.5-pro", "-p", "Say hello")
     run_assistant(*command, folder=tmp_path, environment=environment)
@@ -170,9 +160,7 @@ name = "stub"
 base_url = "{stub}/v1"
 env_key = "STUB_KEY"
 wire_api = "responses"
-[otel]
-exporter = {{ otlp-http = {{ endpoint = "{url}/otlp/v1/logs", protocol = "binary", headers = {{ "Authorization" = "Bearer {key}" }} }} }}
-trace_exporter = {{ otlp-http = {{ endpoint = "{url}/otlp/v1/traces", protocol = "binary", headers = {{ "Authorization" = "Bearer {key}" }} }} }}
+{documented}trace_exporter = {{ otlp-http = {{ endpoint = "{url}/otlp/v1/traces", protocol = "binary", headers = {{ "Authorization" = "Bearer {key}" }} }} }}
 """
 
 
@@ -181,7 +169,7 @@ async def test_codex(organization: Make, tmp_path: Path, stub: str) -> None:
     node_with(tmp_path, "@openai/codex@0.171.0")
     settings = tmp_path / "home" / ".codex" / "config.toml"
     settings.parent.mkdir(parents=True)
-    settings.write_text(CODEX.format(stub=stub, url=made.url, key=made.key))
+    settings.write_text(CODEX.format(stub=stub, url=made.url, key=made.key, documented=example("toml", "[otel]", made)))
     command = (str(tmp_path / "node_modules/.bin/codex"), "exec", "--skip-git-repo-check", "Say hello")
     run_assistant(*command, folder=tmp_path, environment=bare(tmp_path, STUB_KEY="key"))
     await made.until_counted("models", {"gpt-5": (OPENAI, 1)})

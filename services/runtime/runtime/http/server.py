@@ -81,6 +81,13 @@ class Connection(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        if self.cycle.body or self.cycle.response_complete:
+            super().on_body(body)
+        else:  # uvicorn would copy the bytes into a bytearray, and that into bytes again
+            self.cycle.body = body  # type: ignore[assignment]
+            super().on_body(b"")
+
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()

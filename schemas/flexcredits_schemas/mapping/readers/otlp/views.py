@@ -4,7 +4,7 @@ docs/clients.md describes the three views. The same code reads protobuf's classe
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from flexcredits_schemas.mapping.readers.otlp.values import (
     exact,
     value_of,
 )
+from flexcredits_schemas.mapping.readers.times import of_microseconds
 
 Attributes = dict[str, Value]
 SOURCE = "otlp"
@@ -99,7 +100,7 @@ def span_signal(
     if not trace_id or not span_id:
         pointer = "/span/span_id" if trace_id else "/span/trace_id"
         return Unreadable(None, pointer, "a span has a trace id of 16 bytes and a span id of 8", request_of(event))
-    return Signal(event, f"{trace_id}/{span_id}", SOURCE, time_of(end), b"")
+    return Signal(event, f"{trace_id}/{span_id}", SOURCE, of_microseconds(end), b"")
 
 
 def log_signal(record: Any, attributes: Attributes, resource: Attributes, scope: dict[str, Any], form: Form) -> Signal:
@@ -118,7 +119,7 @@ def log_signal(record: Any, attributes: Attributes, resource: Attributes, scope:
         "attributes": attributes,
     }
     event = {"resource": resource, "scope": scope, "log": view}
-    return Signal(event, f"log/{digest(view)}", SOURCE, time_of(time), b"")
+    return Signal(event, f"log/{digest(view)}", SOURCE, of_microseconds(time), b"")
 
 
 def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], form: Form) -> Iterator[Signal]:
@@ -144,7 +145,7 @@ def metric_signals(metric: Any, resource: Attributes, scope: dict[str, Any], for
             why_not = "" if start and time else NO_INTERVAL
             if view["temporality"] != "delta":
                 why_not = GAUGE if kind == "gauge" else CUMULATIVE
-            yield Signal(event, f"metric/{digest(series)}", SOURCE, time_of(time), b"", uncountable=why_not)
+            yield Signal(event, f"metric/{digest(series)}", SOURCE, of_microseconds(time), b"", uncountable=why_not)
 
 
 def amounts(point: Any, kind: str) -> dict[str, Any]:
@@ -170,10 +171,6 @@ def microseconds(nanoseconds: int | None) -> int:
     if not nanoseconds or nanoseconds < 0:
         return 0
     return min(nanoseconds, LATEST_NS) // 1000
-
-
-def time_of(microseconds: int) -> datetime:
-    return EPOCH + timedelta(0, 0, microseconds)
 
 
 def instant(microseconds: int) -> str | None:

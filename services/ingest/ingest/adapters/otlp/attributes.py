@@ -113,7 +113,7 @@ def protobuf_value(value: Any, depth: int = 0) -> Value | None:
 
 def bytes_id(value: bytes, size: int) -> str:
     """A trace or span id in hex; "" if it is missing or invalid."""
-    return value.hex() if len(value) == size and any(value) else ""
+    return value.hex() if len(value) == size and value.strip(b"\0") else ""
 
 
 PROTOBUF = Form(protobuf_attributes, protobuf_value, bytes_id)

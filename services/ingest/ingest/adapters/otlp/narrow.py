@@ -3,7 +3,7 @@
 The full view is the specification: what is unusual here is read in full, and so is a span that becomes a dead letter.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +17,8 @@ from flexcredits_schemas.mapping.readers.otlp.views import (
     microseconds,
     name_of,
     span_signal,
-    time_of,
 )
+from flexcredits_schemas.mapping.readers.times import of_microseconds
 from flexcredits_schemas.mapping.sources import compile_pointer
 
 from ingest.adapters.otlp.attributes import PROTOBUF, bytes_id, protobuf_value, read_attributes
@@ -31,12 +31,10 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
     "kind": lambda span: name_of(SPAN_KINDS, span.kind),
     "start": lambda span: instant(microseconds(span.start_time_unix_nano)),
     "end": lambda span: instant(microseconds(span.end_time_unix_nano) or microseconds(span.start_time_unix_nano)),
-    "trace_id": lambda span: bytes_id(span.trace_id, 16),
-    "span_id": lambda span: bytes_id(span.span_id, 8),
     "parent_span_id": lambda span: bytes_id(span.parent_span_id, 8) or None,
     "status": lambda span: name_of(STATUSES, span.status.code),
 }
-"""The members of a span's view, as `span_signal` has them."""
+"""The members of a span's view, as `span_signal` has them, beside its attributes and ids."""
 _parse_full = MESSAGES["traces"].FromString
 _parse = MappedSpan.FromString
 
@@ -73,27 +71,29 @@ def span_reader(pointers: frozenset[str]) -> ReadSpan:
     return _reader_of(wanted, [(name, _MEMBERS[name]) for name in sorted(members & _MEMBERS.keys())])
 
 
-def _reader_of(names: Iterable[str], members: Iterable[tuple[str, Callable[[Any], Any]]]) -> ReadSpan:
+def _reader_of(names: Sequence[str], members: Sequence[tuple[str, Callable[[Any], Any]]]) -> ReadSpan:
     def read_narrow(encoded: bytes, resource: Attributes, scope: dict[str, Any]) -> Signal | Unreadable:
         span = _parse(encoded)
         given, attributes = span.attributes, {}
         for name in names:
             if name in given:
                 value = given[name]
-                found = value.string_value or value.int_value
-                if not found or (type(found) is str and len(found) > TEXT_MAX):
-                    found = protobuf_value(value, 1)
-                    if found is None:  # left out: an earlier value of the same name may count
-                        return read_span(encoded, resource, scope)
+                text = value.string_value
+                if text and len(text) <= TEXT_MAX:
+                    attributes[name] = text
+                    continue
+                found = value.int_value or protobuf_value(value, 1)
+                if found is None:  # left out: an earlier value of the same name may count
+                    return read_span(encoded, resource, scope)
                 attributes[name] = found
         trace_id, span_id = bytes_id(span.trace_id, 16), bytes_id(span.span_id, 8)
         if not trace_id or not span_id:
             return read_span(encoded, resource, scope)
-        view = {"attributes": attributes}
+        view = {"attributes": attributes, "trace_id": trace_id, "span_id": span_id}
         for name, read_member in members:
             view[name] = read_member(span)
         end = microseconds(span.end_time_unix_nano) or microseconds(span.start_time_unix_nano)
         event = {"resource": resource, "scope": scope, "span": view}
-        return NarrowSpan(event, f"{trace_id}/{span_id}", SOURCE, time_of(end), encoded)
+        return NarrowSpan(event, f"{trace_id}/{span_id}", SOURCE, of_microseconds(end), encoded)
 
     return read_narrow

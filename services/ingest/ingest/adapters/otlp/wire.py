@@ -6,7 +6,9 @@ size. Unknown fields are skipped.
 
 from collections.abc import Iterator
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+VARINT, BYTES = 0, 2
+FIXED = {1: 8, 5: 4}
+"""Wire types, and the bytes of those that always have as many."""
 VARINT_BYTES_MAX = 10
 TRUNCATED = "a field is truncated"
 
@@ -30,22 +32,6 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise MalformedWire("a varint does not end")
 
 
-def skip_field(data: bytes, at: int) -> int:
-    """The position after the field at `at`, which may be beyond the end. Raises MalformedWire."""
-    tag, at = read_varint(data, at)
-    kind = tag & 7
-    if kind == VARINT:
-        return at + 1 if data[at : at + 1] < b"\x80" else read_varint(data, at)[1]
-    if kind == BYTES:
-        size, at = read_varint(data, at)
-        return at + size
-    if kind == FIXED64:
-        return at + 8
-    if kind == FIXED32:
-        return at + 4
-    raise MalformedWire(f"a field has the wire type {kind}")
-
-
 def split_fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """(number, first byte of the field, first byte of its value, end) of each length-delimited field of a message.
 
@@ -67,17 +53,18 @@ def split_fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, 
             size = data[at]
             at += 1
             if size >= 0x80:
-                size, at = read_varint(data, at - 1)
+                if at < end and data[at] < 0x80:  # two bytes, the usual case of signals
+                    size, at = size & 0x7F | data[at] << 7, at + 1
+                else:
+                    size, at = read_varint(data, at - 1)
             value_at, at = at, at + size
             if at > end:
                 raise MalformedWire(TRUNCATED)
             yield number, tag_at, value_at, at
         elif kind == VARINT:
             _, at = read_varint(data, at)
-        elif kind == FIXED64:
-            at += 8
-        elif kind == FIXED32:
-            at += 4
+        elif kind in FIXED:
+            at += FIXED[kind]
         else:
             raise MalformedWire(f"a field has the wire type {kind}")
     if at != end:
