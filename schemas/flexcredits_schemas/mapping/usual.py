@@ -37,6 +37,8 @@ class UsualRule:
 
     def __init__(self, members: Sources, objects: dict[str, Sources], maps: dict[str, Sources]) -> None:
         """Raises UnusualRule."""
+        self._source = ""
+        """The last one that is usual."""
         self._inside: list[tuple[int, str]] = []
         self._positions: dict[tuple[str, ...], int] = {(): 0}
         self._constants, self._members = self._divide(members, LENGTHS)
@@ -85,8 +87,13 @@ class UsualRule:
         event, time = foreign.event, foreign.time
         if type(event) is not dict or time.tzinfo is not UTC:
             return None
-        if not is_usual(foreign.id, ID_MAX) or not is_usual(foreign.source, ID_MAX):
+        event_id, source = foreign.id, foreign.source
+        if not (0 < len(event_id) <= ID_MAX and event_id.isascii() and event_id.isprintable()):
             return None
+        if source != self._source:  # most protocols have one
+            if not is_usual(source, ID_MAX):
+                return None
+            self._source = source
         gets: list[Get] = [event.get]  # of each object that the rule reads from
         for position, name in self._inside:
             inner = gets[position](name)
@@ -108,8 +115,8 @@ class UsualRule:
                 data[name] = type_(**fields)
         return Usage(
             specversion="1.0",
-            id=foreign.id,
-            source=foreign.source,
+            id=event_id,
+            source=source,
             subject=organization,
             time=time,
             data=UsageData(**data),
@@ -121,16 +128,16 @@ class UsualRule:
         for unit, places, default in self._quantities:
             for position, name in places:
                 value = gets[position](name)
-                if value is not None and value != "":  # `has_value`
+                if type(value) is int and 0 < value < QUANTITY_MAX:
+                    quantities[unit] = Raw(b'"%d"' % value)
                     break
+                if value is not None and value != "":  # `has_value`
+                    if type(value) is int and value == 0:
+                        break
+                    return None
             else:
-                if default is None:
-                    continue
-                return None
-            if type(value) is not int or not 0 <= value < QUANTITY_MAX:
-                return None
-            if value:
-                quantities[unit] = Raw(b'"%d"' % value)
+                if default is not None:
+                    return None
         return quantities
 
 
@@ -147,7 +154,7 @@ def read_texts(
             value = default
             if value is None:
                 continue
-        if type(value) is not str or not is_usual(value, length):
+        if type(value) is not str or not (0 < len(value) <= length and value.isascii() and value.isprintable()):
             return False
         fields[field] = value
     return True

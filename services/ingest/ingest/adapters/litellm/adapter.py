@@ -64,8 +64,9 @@ class LiteLlmAdapter:
         if len(calls) > self._events_max:
             raise too_many(self._events_max)
         payloads = Payloads(body)
-        for index, call in enumerate(calls):
-            found = narrow.read_call(call, (payloads, index))
+        calls.reverse()
+        for index in range(len(calls)):
+            found = narrow.read_call(calls.pop(), (payloads, index))  # soon freed, while it is in the processor's cache
             yield found or read_payload(payloads[index], received_at, self._event_bytes_max)
 
     def _split(self, body: bytes) -> list[Raw]:
