@@ -62,6 +62,32 @@ def outcomes(mapping: Mapping, body: bytes, pointers: frozenset[str]) -> list[An
     return found
 
 
+ATTRIBUTES = st.dictionaries(
+    st.sampled_from(["model", "tokens", "user", "other", "gen_ai.operation.name", "gen_ai.request.model", "gen_ai.usage.input_tokens"]),
+    st.sampled_from(["chat", "gpt", 5, 70_000, True, 0.5, ""]),
+    min_size=2, max_size=4,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS, ids=["ready-made", "members"])
+@given(st.lists(ATTRIBUTES, min_size=2, max_size=6))
+def test_both_readings_agree_whatever_names_the_spans_of_a_request_have(
+    mapping: Mapping, spans: list[dict[str, Any]]
+) -> None:
+    message = request()
+    for number, attributes in enumerate(spans, 1):
+        span = (
+            message.resource_spans[0]
+            .scope_spans[0]
+            .spans.add(trace_id=b"t" * 16, span_id=number.to_bytes(8), start_time_unix_nano=1_796_000_000_000_000_000)
+        )
+        for name, value in attributes.items():
+            kind = {str: "string", int: "int", bool: "bool", float: "double"}[type(value)]
+            setattr(span.attributes.add(key=name).value, f"{kind}_value", value)
+    body = message.SerializeToString()
+    assert outcomes(mapping, body, mapping.pointers("otlp_traces")) == outcomes(mapping, body, EVERYTHING)
+
+
 def request(*spans: Any) -> ExportTraceServiceRequest:
     message = ExportTraceServiceRequest()
     message.resource_spans.add().scope_spans.add().spans.extend(spans)

@@ -1,5 +1,6 @@
 """OpenMeter's and Lago's SDKs and LiteLLM's callbacks against the running stack. Needs --clients."""
 
+import os
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -8,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.clients.documented import example
-from support.clients.foreign_clients import go_module, node_with, python_with, run
+from support.clients.foreign_clients import go_module, need, node_with, python_with, run
 from support.clients.metered_organization import MeteredOrganization, credits_of
 from support.data.factories import uuid7
 
@@ -53,6 +54,28 @@ async def test_javascript_sdk(
     node_with(tmp_path, package)
     (tmp_path / program).write_text((programs / program).read_text())
     run("node", program, folder=tmp_path, ID=uuid7(), **made.environment)
+    await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
+
+
+def checkout(variable: str) -> Path:
+    """A checkout of a client that is in no registry that these tests reach."""
+    if variable not in os.environ:
+        pytest.skip(f"{variable} names no checkout of its repository")
+    return Path(os.environ[variable]).absolute()
+
+
+async def test_lagos_ruby_client(organization: Make, programs: Path, tmp_path: Path) -> None:
+    """Version 1.49.0, with Debian's packages ruby and ruby-jwt."""
+    client, made = checkout("LAGO_RUBY_CLIENT"), organization("lago")
+    need("ruby")
+    run("ruby", "-I", client / "lib", programs / "lago.rb", folder=tmp_path, ID=uuid7(), **made.environment)
+    await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
+
+
+async def test_lagos_go_client(organization: Make, programs: Path, tmp_path: Path) -> None:
+    client, made = checkout("LAGO_GO_CLIENT"), organization("lago")
+    module = go_module(tmp_path, programs / "lago.go", local={"github.com/getlago/lago-go-client": client})
+    run("go", "run", ".", folder=module, ID=uuid7(), **made.environment)
     await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
 
 

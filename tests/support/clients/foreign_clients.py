@@ -4,13 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from flexcredits_cli.embedded.kafka_jars import maven_context
 
 GENERATOR = "org.openapitools:openapi-generator-cli:7.17.0"
+NO_MODULES: Mapping[str, Path] = MappingProxyType({})
 PYTHON_GENERATOR = "openapi-python-client==0.29.0"
 
 
@@ -46,12 +49,14 @@ def node_with(folder: Path, *packages: str) -> None:
     run("npm", "install", "--silent", "--no-audit", "--no-fund", *packages, folder=folder)
 
 
-def go_module(folder: Path, program: Path, *modules: str) -> Path:
-    """The folder of a Go module with `program` as its main.go; `modules` are `path@version`."""
+def go_module(folder: Path, program: Path, *modules: str, local: Mapping[str, Path] = NO_MODULES) -> Path:
+    """The folder of a Go module with `program` as its main.go; `modules` are `path@version`, and `local` ones in folders."""
     need("go")
-    (folder / "go.mod").write_text("module example.test/try\n\ngo 1.23\n")
+    lines = (f"require {name} v0.0.0\nreplace {name} => {place}\n" for name, place in local.items())
+    (folder / "go.mod").write_text("".join(["module example.test/try\n\ngo 1.23\n", *lines]))
     shutil.copy(program, folder / "main.go")
-    run("go", "get", *modules, folder=folder)
+    if modules:
+        run("go", "get", *modules, folder=folder)
     run("go", "mod", "tidy", folder=folder)
     return folder
 

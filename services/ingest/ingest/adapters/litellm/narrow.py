@@ -74,7 +74,10 @@ class NarrowForm:
                     call[name] = read_short(bytes(call[name]))
         except InvalidJson:
             return None
-        return None if ended is None else NarrowCall(call, bounded(call_id), SOURCE, ended, place)  # type: ignore[arg-type]
+        if ended is None:
+            return None
+        # In half the time of its own constructor.
+        return tuple.__new__(NarrowCall, (call, bounded(call_id), SOURCE, ended, place, True, ""))
 
 
 def read_end(text: bytes) -> datetime | None:

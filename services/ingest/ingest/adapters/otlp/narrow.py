@@ -35,6 +35,7 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
     "status": lambda span: name_of(STATUSES, span.status.code),
 }
 """The members of a span's view, as `span_signal` has them, beside its attributes and ids."""
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _parse_full = MESSAGES["traces"].FromString
 _parse = MappedSpan.FromString
 
@@ -86,14 +87,16 @@ def _reader_of(names: Sequence[str], members: Sequence[tuple[str, Callable[[Any]
                 if found is None:  # left out: an earlier value of the same name may count
                     return read_span(encoded, resource, scope)
                 attributes[name] = found
-        trace_id, span_id = bytes_id(span.trace_id, 16), bytes_id(span.span_id, 8)
-        if not trace_id or not span_id:
+        trace, id_in_trace = span.trace_id, span.span_id
+        if len(trace) != 16 or trace == _NO_TRACE or len(id_in_trace) != 8 or id_in_trace == _NO_SPAN:
             return read_span(encoded, resource, scope)
+        trace_id, span_id = trace.hex(), id_in_trace.hex()
         view = {"attributes": attributes, "trace_id": trace_id, "span_id": span_id}
         for name, read_member in members:
             view[name] = read_member(span)
         end = microseconds(span.end_time_unix_nano) or microseconds(span.start_time_unix_nano)
         event = {"resource": resource, "scope": scope, "span": view}
-        return NarrowSpan(event, f"{trace_id}/{span_id}", SOURCE, of_microseconds(end), encoded)
+        fields = (event, f"{trace_id}/{span_id}", SOURCE, of_microseconds(end), encoded, True, "")
+        return tuple.__new__(NarrowSpan, fields)  # in half the time of its own constructor
 
     return read_narrow
