@@ -1,6 +1,8 @@
 """Any body at the path of any protocol: each event has a disposition, or the request is refused as a whole. Without servers."""
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +16,7 @@ from ingest.adapters.adapter import Outcome
 from ingest.adapters.table import adapters
 from ingest.domain.acceptance import Acceptance
 from ingest.domain.keys import Scope
+from ingest.endpoint import TURN_S, until_turn_ends
 from ingest.http.responses import IngestProblem
 from starlette.datastructures import Headers
 from support.data.mappings import document, rule
@@ -107,3 +110,18 @@ def test_fifty_rules_with_all_conditions_cost_a_bounded_time() -> None:
     elements = OPENMETER.read(Headers({"content-type": "application/json"}), body, NOW)
     acceptance.validate_foreign(elements, "openmeter", mapping)  # type: ignore[arg-type]
     assert acceptance.verdict.accepted == 50
+
+
+def test_turns_end_by_time_and_lose_no_event() -> None:
+    def slowly() -> Iterator[int]:
+        for number in range(100):
+            until = time.perf_counter() + 0.001
+            while time.perf_counter() < until:
+                pass
+            yield number
+
+    left, turns = slowly(), []
+    for first in left:
+        turns.append([first, *until_turn_ends(left)])
+    assert [number for turn in turns for number in turn] == list(range(100))
+    assert len(turns) >= 100 // (TURN_S * 1000 + 8 + 1)
