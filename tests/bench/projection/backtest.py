@@ -13,8 +13,8 @@ from projection.scoring import HORIZONS, Case, Forecast, Outcome, cases, score
 
 SEEDS = range(600, 620)
 """The method and its width were chosen with others, such as 100 to 102 and 200 to 211."""
-SAMPLES, SURE = 1_000, 0.95
-"""Another method is closer than ours only if it is so in this share of samples of companies."""
+SAMPLES, SURE, COMPANIES_MIN = 1_000, 0.95, 5
+"""Another method is closer than ours only if it is so in this share of samples of companies. Fewer companies say nothing."""
 
 
 def bench_forecast(runs: int, traces: Path = DEFAULT) -> None:
@@ -62,7 +62,7 @@ def table(companies: Sequence[str], outcomes: Mapping[str, Sequence[Outcome]]) -
 
 def closer_than_ours(every: Sequence[Case], outcomes: Mapping[str, Sequence[Outcome]]) -> list[str]:
     """Where another method has a smaller median run-out error, as far as that is not by chance: the bootstrap draws companies,
-    because the cases of one resemble one another; of a single company, its cases."""
+    because the cases of one resemble one another."""
     errors = {name: run_out_days(of, len(every)) for name, of in outcomes.items()}
     found, chance = [], np.random.default_rng(1)
     for name in [*dict.fromkeys(case.company for case in every), "all"]:
@@ -70,7 +70,9 @@ def closer_than_ours(every: Sequence[Case], outcomes: Mapping[str, Sequence[Outc
         for place, case in enumerate(every):
             if name in (case.company, "all"):
                 rows.setdefault(id(case.micro), []).append(place)
-        groups = [*rows.values()] if len(rows) > 1 else [[row] for row in next(iter(rows.values()))]
+        groups = [*rows.values()]
+        if len(groups) < COMPANIES_MIN:
+            continue
         samples = [
             [row for group in chance.integers(0, len(groups), len(groups)) for row in groups[group]]
             for _ in range(SAMPLES)
