@@ -2,14 +2,14 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import pytest
-from support.clients.export_files import read_csv
+from support.clients.export_files import read_csv, read_file, read_parquet
 from support.data.random_history import FIRST, NOW, PERIODS, catalog_events, random_history, the_rate
 from support.infra.stack import Database
 from support.invariants.reference_model import Counted, Model, Path, total
@@ -193,6 +193,43 @@ async def test_files_are_the_models_and_their_corrections_stand_alone(api: Api, 
             }
         assert sum(int(row["events"]) for row in lines) == sum(use.is_use for use in uses)
         assert {row["time_zone"] for row in lines} <= {known.zone.key}
+
+
+def added(cells: Iterable[Any]) -> int:
+    """The sum in micro-credits; lines that have no quantity are left out."""
+    return micro(str(sum((Decimal(cell) for cell in cells if cell not in (None, "")), Decimal())))
+
+
+async def test_every_format_and_dataset_adds_up_to_the_ledger(api: Api, known: Model) -> None:
+    for query, first, last in ranges(random.Random(4)):
+        expected = total(known.within(first, last))
+        for path, column in (
+            ("usage.csv?", "credits"), ("usage.parquet?", "credits"), ("focus.csv?", "PricingQuantity"),
+            ("focus.csv?version=1.4&", "PricingQuantity"), ("focus.parquet?", "PricingQuantity"),
+        ):  # fmt: skip
+            lines = await read_lines(api, f"/api/v1/export/{path}{query}")
+            usage = [line for line in lines if line.get("ChargeCategory", "Usage") == "Usage"]
+            assert added(line[column] for line in usage) == expected, (path, query)
+    everything = total(known.within(date(2020, 1, 1), date(2030, 1, 1)))
+    of_periods = {
+        f"c1/{name}": total(known.within(date.fromisoformat(begins), date.fromisoformat(ends) - timedelta(days=1)))
+        for name, begins, ends in PERIODS
+    }
+    for file in ("focus.csv?version=1.4&range=all&dataset=", "focus.parquet?range=all&dataset="):
+        periods = await read_lines(api, f"/api/v1/export/{file}billing-period")
+        assert added(line["x_UsedCredits"] for line in periods) == everything
+        invoices = await read_lines(api, f"/api/v1/export/{file}invoice-detail")
+        usage = {line["InvoiceId"]: line["x_PricingQuantity"] for line in invoices if line["x_LineKind"] == "usage"}
+        assert {invoice: added([credits]) for invoice, credits in usage.items()} == of_periods
+        commitments = await read_lines(api, f"/api/v1/export/{file}contract-commitment")
+        applied = {line["ContractCommitmentId"]: added([line["x_AppliedCredits"]]) for line in commitments}
+        assert applied == of_periods
+    overview = await api.get("/api/v1/overview")
+    assert micro(overview["contract_period_used"]) == sum(of_periods.values())
+
+
+async def read_lines(api: Api, path: str) -> list[dict[str, Any]]:
+    return (await read_parquet(api, path)).to_pylist() if ".parquet" in path else await read_file(api, path)
 
 
 async def test_pages_filters_and_todays_categories_are_the_models(api: Api, known: Model) -> None:

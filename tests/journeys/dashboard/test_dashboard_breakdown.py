@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from playwright.async_api import Browser, Response, expect
 from support.clients.browser import Visit, Who, decimal, needs_chromium, visiting
@@ -142,6 +143,15 @@ async def test_the_other_files_are_beside_the_download(stack: WholeStack, browse
             assert wanted in lines[0]
             if name == "This table":
                 assert sum(Decimal(line["credits"]) for line in lines if line["is_leaf"] == "true") == shown > 0
+        for name, (product, surface, credits) in (
+            ("All usage (.parquet)", ("product", "surface", "credits")),
+            ("FOCUS 1.4 (.parquet)", ("x_ProductType", "x_Surface", "PricingQuantity")),
+        ):
+            await visit.page.get_by_role("button", name="More formats").click()
+            async with visit.page.expect_download() as downloading:
+                await visit.page.get_by_role("menuitem", name=name).click()
+            lines = pq.read_table(await (await downloading.value).path()).to_pylist()
+            assert sum(line[credits] for line in lines if (line[product], line[surface]) == ("api", "slack")) == shown
 
 
 async def test_the_open_table_follows_what_is_used(stack: WholeStack, browser: Browser) -> None:

@@ -70,6 +70,9 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/export/people.csv"): READ,
     ("GET", "/api/v1/export/table.csv"): READ,
     ("GET", "/api/v1/export/focus.csv"): READ,
+    ("GET", "/api/v1/export/usage.parquet"): READ,
+    ("GET", "/api/v1/export/table.parquet"): READ,
+    ("GET", "/api/v1/export/focus.parquet"): READ,
     ("GET", "/api/v1/freshness"): READ,
     ("GET", "/api/v1/proof"): READ,
     ("GET", "/api/v1/banner"): READ,
@@ -102,6 +105,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
 PARAMETERS = {
     "/api/v1/breakdown": "?product=api&view=namespaces",
     "/api/v1/export/table.csv": "?product=api&view=namespaces",
+    "/api/v1/export/table.parquet": "?product=api&view=namespaces",
     "/api/v1/receipt": "?source=/products/api&id=event-1",
 }
 

@@ -8,8 +8,9 @@ import pytest
 from query_api.db.statements import SQL
 from query_api.exports.domain.cells import guard_id, unguard_id
 from query_api.exports.domain.labels import Label
-from query_api.exports.parts import USAGE_COLUMNS
+from query_api.exports.formats.rows import COLUMNS
 from query_api.exports.queries import columns_of
+from query_api.exports.usage import USAGE_COLUMNS
 from query_api.usage.domain.catalog import FEATURE_KINDS
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
@@ -206,11 +207,12 @@ async def test_what_is_not_possible_is_said_before_the_file_begins(api: Api, db:
         assert "content-disposition" not in answer.headers
 
 
-async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:
+async def test_the_statements_columns_are_those_that_are_read(pool: Pool) -> None:
+    sizes = {"date": "i4", "int4": "i4", "int8": "i8"}
     async with pool.acquire() as connection:
-        statement = await connection.prepare(SQL["copy_usage"])
-        assert tuple(column.name for column in statement.get_attributes()) == USAGE_COLUMNS
-        assert len(statement.get_parameters()) == 5 + len(Label._fields)
+        for name in ("copy_usage", "copy_selected_usage"):
+            statement = await connection.prepare(SQL[name])
+            assert {column.name: sizes[column.type.name] for column in statement.get_attributes()} == COLUMNS
     assert columns_of(Label, []) == [[]] * len(Label._fields)
 
 

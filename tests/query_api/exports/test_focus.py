@@ -188,7 +188,7 @@ async def test_a_range_is_all_that_can_be_asked_for(api: Api, db: TableRows) -> 
 
 async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        statement = await connection.prepare(SQL["copy_focus"])
+        statement = await connection.prepare(SQL["copy_focus_1_2"])
         assert tuple(column.name for column in statement.get_attributes()) == FOCUS_COLUMNS
         assert len(statement.get_parameters()) == 7 + len(FocusLabel._fields) + len(FocusDay._fields)
 

@@ -237,7 +237,7 @@ async def test_postgres_escapes_cells_as_python_does(pool: Pool) -> None:
 async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:
     async with pool.acquire() as connection:
         statement = await connection.prepare(SQL["copy_people"])
-        assert tuple(column.name for column in statement.get_attributes()) == PEOPLE_COLUMNS
+        assert tuple(column.name for column in statement.get_attributes()) == tuple(PEOPLE_COLUMNS)
         assert len(statement.get_parameters()) == 8 + len(Label._fields) + len(WhoFilter._fields)
 
 

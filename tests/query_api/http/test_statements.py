@@ -15,7 +15,7 @@ from support.services.query_api import OpenApi
     "path",
     [
         "overview", "projection", "freshness", "credit-periods", "reconcile", "banner", "alerts", "alerts/settings", "proof", "trend",
-        "breakdown?product=agents&view=agents", "deleted-agents", "export/usage.csv", "export/focus.csv",
+        "breakdown?product=agents&view=agents", "deleted-agents", "export/usage.csv", "export/focus.csv", "export/focus.parquet",
         "export/table.csv?product=agents&view=agents",
     ],
 )  # fmt: skip

@@ -2,8 +2,9 @@
 incomplete."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import httpx
@@ -12,7 +13,8 @@ from query_api.access.state import AppState
 from query_api.app import build_app
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
-from query_api.exports.downloads import FileResponse, Put
+from query_api.exports.downloads import FileResponse
+from query_api.exports.formats.files import copied
 from query_api.http.middleware import RequestObserver
 from runtime.http.server import Server, listen, serve
 from runtime.postgres.pool import Pool
@@ -151,15 +153,12 @@ class Client:
         self.taken.append(message)
 
 
-def copying(pool: Pool, statement: str) -> Callable[[Put], Awaitable[None]]:
-    async def write(put: Put) -> None:
-        async def output(data: bytes) -> None:
-            await put(data)
-
+def copying(pool: Pool, statement: str) -> AsyncGenerator[bytes, None]:
+    async def copy(output: Callable[[bytes], Coroutine[Any, Any, None]]) -> None:
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             await connection.copy_from_query(statement, output=output, format="csv")
 
-    return write
+    return copied(copy)
 
 
 ENDLESS = "SELECT repeat('x', 1000) FROM generate_series(1, 1000) AS a, generate_series(1, 1000) AS b, generate_series(1, 1000) AS c"
@@ -167,7 +166,7 @@ ENDLESS = "SELECT repeat('x', 1000) FROM generate_series(1, 1000) AS a, generate
 
 async def test_a_client_that_stalls_is_given_up(export_pool: Pool) -> None:
     client = Client(pieces=3)
-    response = FileResponse(copying(export_pool, ENDLESS), "x.csv", send_within_s=0.2, file_within_s=30)
+    response = FileResponse(copying(export_pool, ENDLESS), "x.csv", "text/csv", send_within_s=0.2, file_within_s=30)
     with pytest.raises(TimeoutError):
         await response({"type": "http"}, receive_nothing, client.send)
     assert [message["type"] for message in client.taken] == ["http.response.start", *["http.response.body"] * 3]
@@ -182,7 +181,7 @@ async def test_a_client_that_stays_slow_is_disconnected(export_pool: Pool) -> No
         taken.append(message)
         await asyncio.sleep(0.05)
 
-    response = FileResponse(copying(export_pool, ENDLESS), "x.csv", send_within_s=10, file_within_s=0.5)
+    response = FileResponse(copying(export_pool, ENDLESS), "x.csv", "text/csv", send_within_s=10, file_within_s=0.5)
     with pytest.raises(TimeoutError):
         await response({"type": "http"}, receive_nothing, send)
     assert 1 < len(taken) < 20
@@ -192,7 +191,7 @@ async def test_a_client_that_stays_slow_is_disconnected(export_pool: Pool) -> No
 async def test_what_fails_before_the_first_byte_has_sent_nothing(export_pool: Pool) -> None:
     client = Client(pieces=9)
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await FileResponse(copying(export_pool, "SELECT 1 / 0"), "x.csv")(
+        await FileResponse(copying(export_pool, "SELECT 1 / 0"), "x.csv", "text/csv")(
             {"type": "http"}, receive_nothing, client.send
         )
     assert client.taken == []
@@ -202,7 +201,9 @@ async def test_what_fails_later_never_sends_the_last_piece(export_pool: Pool) ->
     client = Client(pieces=10**9)
     statement = "SELECT repeat('x', 1000), 1 / (50000 - n) FROM generate_series(1, 100000) AS n"
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await FileResponse(copying(export_pool, statement), "x.csv")({"type": "http"}, receive_nothing, client.send)
+        await FileResponse(copying(export_pool, statement), "x.csv", "text/csv")(
+            {"type": "http"}, receive_nothing, client.send
+        )
     assert len(client.taken) > 1
     assert all(message["more_body"] for message in client.taken[1:])
 

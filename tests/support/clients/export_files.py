@@ -5,6 +5,7 @@ import io
 from decimal import Decimal
 from typing import Any
 
+import pyarrow.parquet as pq
 from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
@@ -25,6 +26,14 @@ async def read_file(api: Api, path: str, **claims: Any) -> list[dict[str, str]]:
     assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
     assert answer.headers["x-content-type-options"] == "nosniff"
     return read_csv(answer.content.decode())
+
+
+async def read_parquet(api: Api, path: str, **claims: Any) -> Any:
+    """The file as a table of pyarrow."""
+    answer = await api.ask(path, **claims)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    return pq.read_table(io.BytesIO(answer.content))
 
 
 def total(lines: list[dict[str, str]]) -> Decimal:

@@ -1,7 +1,8 @@
 """File responses that stream from Postgres: constant memory, limited time, and truncation that the client can detect."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import structlog
 from starlette.responses import Response
@@ -12,34 +13,33 @@ from query_api.metrics import EXPORTS
 log = structlog.get_logger()
 
 SEND_WITHIN_S = 15.0
-"""Timeout for the client to accept the next piece (at most some 100 kB). Below the idle timeout of transactions (20 s)."""
+"""Timeout for the client to accept the next piece (at most 256 kB)."""
 FILE_WITHIN_S = 300.0
 """Timeout for a whole file. It occupies one of few connections, and its snapshot keeps Postgres from vacuuming."""
 
-Put = Callable[[bytes], Awaitable[None]]
-
 
 class FileResponse(Response):
-    """An attachment that `write` produces in pieces while the client reads.
+    """An attachment whose pieces are made while the client reads.
 
     Errors before the first byte become a problem response. After it, the connection is closed without the last chunk
-    (RFC 9112), so that the client sees that the file is incomplete. `write` is cancelled when the client disconnects.
+    (RFC 9112), so that the client sees that the file is incomplete. `pieces` is closed when the client disconnects.
     """
 
     def __init__(
         self,
-        write: Callable[[Put], Awaitable[None]],
+        pieces: AsyncGenerator[bytes, None],
         file_name: str,
+        media_type: str,
         *,
         send_within_s: float = SEND_WITHIN_S,
         file_within_s: float = FILE_WITHIN_S,
     ) -> None:
-        self._write = write
+        self._pieces = pieces
         self._send_within_s = send_within_s
         self._file_within_s = file_within_s
         self.status_code = 200
         self.background = None
-        self.init_headers(file_headers(file_name))
+        self.init_headers(file_headers(file_name, media_type))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         writing = asyncio.create_task(self._send_file(send))
@@ -57,7 +57,7 @@ class FileResponse(Response):
             EXPORTS.labels("failed").inc()
             raise
         finally:
-            # The transaction ends after this response; `write` must not use its connection any longer.
+            # The transaction ends after this response; `pieces` must not use its connection any longer.
             writing.cancel()
             leaving.cancel()
             await asyncio.gather(writing, leaving, return_exceptions=True)
@@ -73,14 +73,16 @@ class FileResponse(Response):
                     await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 await send({"type": "http.response.body", "body": data, "more_body": more})
 
-        await self._write(put)
+        async with aclosing(self._pieces):
+            async for piece in self._pieces:
+                await put(piece)
         await put(b"", more=False)
 
 
-def file_headers(file_name: str) -> dict[str, str]:
-    """Headers of a CSV file (RFC 4180, RFC 6266). The name must be ASCII without quotes."""
+def file_headers(file_name: str, media_type: str) -> dict[str, str]:
+    """Headers of an attachment (RFC 6266). The name must be ASCII without quotes."""
     return {
-        "Content-Type": "text/csv; charset=utf-8; header=present",
+        "Content-Type": media_type,
         "Content-Disposition": f'attachment; filename="{file_name}"',
     }
 

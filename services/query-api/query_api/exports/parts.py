@@ -1,8 +1,9 @@
 """What files have in common: parameters, labels by month, and the audit entry."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, get_args
 
 from fastapi import Request
@@ -12,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access.audit import audit
 from query_api.access.state import app_state
+from query_api.attributions.domain.spans import Span
 from query_api.attributions.schemas import WhoQuery
 from query_api.auth.principal import Principal
 from query_api.calendar import Days
@@ -19,17 +21,19 @@ from query_api.contracts.queries import select_days
 from query_api.contracts.range import RangeQuery
 from query_api.db.session import ReadSession, write_as
 from query_api.exports.domain.cells import (
-    BYTE_ORDER_MARK,
     GUARDED,
     CellRules,
     file_name,
-    write_lines,
 )
 from query_api.exports.domain.focus import (
     BillingAccount,
 )
-from query_api.exports.domain.labels import Catalog, Label, UsedSeries, build_labels, months_of
+from query_api.exports.domain.labels import ONE_DAY, Catalog, Label, UsedSeries, build_labels, months_of
+from query_api.exports.downloads import FileResponse
+from query_api.exports.formats.files import FileWriter, ParquetWriter, Parts, write_file
+from query_api.exports.formats.rows import Rows, read_rows
 from query_api.exports.queries import (
+    copy_usage,
     prepare_copy,
     select_used_series,
 )
@@ -38,10 +42,13 @@ from query_api.usage.domain.catalog import Features, View
 from query_api.usage.queries import select_agents, select_features
 from query_api.usage.views import kinds_of
 
-USAGE_COLUMNS = (
-    "date", "product", "kind", "category", "category_now", "feature", "feature_name", "agent_id", "agent_name", "agent_status",
-    "surface", "line", "credits", "events", "organization_id", "time_zone",
+LABEL_COLUMNS = (
+    "product", "kind", "category", "category_now", "feature", "feature_name", "agent_id", "agent_name", "agent_status", "surface",
 )  # fmt: skip
+"""Columns of a Label, by the names of its fields."""
+
+ROWS_AT_ONCE = 50_000
+"""Lines of a read: some 10 MB."""
 
 LINES_OF_ONE = (
     "This organization shows usage by group only, and a line of this file may be about one person: a group's day and feature. "
@@ -50,12 +57,19 @@ LINES_OF_ONE = (
 
 ALL_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
+_COMPLETE = "The file. It is complete if the response ends as HTTP defines; otherwise the connection is closed early."
 A_FILE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The file. It is complete if the response ends as HTTP defines; otherwise the connection is closed early.",
+        "description": _COMPLETE,
         "content": {
             "text/csv": {"schema": {"type": "string"}, "example": "date,product,...\r\n2026-11-22,agents,...\r\n"}
         },
+    }
+}
+A_PARQUET_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": _COMPLETE,
+        "content": {ParquetWriter.media_type: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 
@@ -69,7 +83,6 @@ class UsageQuery(RangeQuery):
     product: Product | None = None
     view: View | None = Field(None, description="Only kinds of feature that this view of the product shows.")
     surface: list[str] | SkipJsonSchema[None] = Field(None, description="Only these surfaces; may be repeated.")
-    bom: bool = BOM
 
 
 class UsageFileQuery(UsageQuery, WhoQuery):
@@ -91,16 +104,25 @@ def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind
     return [query.product], ALL_KINDS if query.view is None else kinds_of(query.product, query.view)
 
 
-def begin_file(columns: Sequence[str], *, bom: bool) -> bytes:
-    return (BYTE_ORDER_MARK if bom else b"") + write_lines([columns])
+async def send_file(
+    request: Request,
+    principal: Principal,
+    days: Days,
+    writer: FileWriter,
+    parts: Parts,
+    *what: str | None,
+) -> FileResponse:
+    """Audit the download, and then send it."""
+    name = await audit_export(request, principal, days, *what, extension=writer.extension)
+    return FileResponse(write_file(writer, parts), name, writer.media_type)
 
 
-async def audit_export(request: Request, principal: Principal, days: Days, *what: str | None) -> str:
+async def audit_export(request: Request, principal: Principal, days: Days, *what: str | None, extension: str) -> str:
     """Audit the download before the file is sent; returns the file name.
 
     Uses a connection of the other pool: waiting for a second one of the same pool could deadlock.
     """
-    name = file_name(principal.organization, days, *what)
+    name = file_name(principal.organization, days, *what, kind=extension)
     async with write_as(app_state(request).pool, principal.organization) as session:
         if session.organization_id is not None:  # an unknown organization has no data
             await audit(session, principal, "export", {"file": name, "query": without_people(request.url.query)})
@@ -135,3 +157,21 @@ async def label_months(
     for month in months_of(days, await select_days(session)):
         used = await select_used_series(session, month)
         yield month, build_labels((each for each in series if each.series_id in used), month, catalog)
+
+
+async def read_usage_rows(
+    session: ReadSession, labels: Sequence[Label], days: Days, spans: Sequence[Span] | None
+) -> AsyncIterator[tuple[Days, Rows]]:
+    """Lines of usage with one of these labels, as many days at once as memory allows. `spans`: of these attributions only."""
+    series = sorted({label.series_id for label in labels})
+    if not series:
+        return
+    at_once = timedelta(days=max(1, ROWS_AT_ONCE // len(series)) - 1)
+    first = days.first
+    while True:
+        some = Days(first, days.last if days.last - first <= at_once else first + at_once)
+        data = await copy_usage(session, series, some, spans)
+        yield some, await asyncio.to_thread(read_rows, data, labels, some)
+        if some.last == days.last:
+            return
+        first = some.last + ONE_DAY

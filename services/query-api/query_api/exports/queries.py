@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 
@@ -15,6 +15,9 @@ from query_api.exports.domain.focus import BillingAccount, FocusDay, FocusLabel
 from query_api.exports.domain.labels import Label, UsedSeries
 from query_api.exports.who import WhoFilter
 from query_api.usage.domain.catalog import Feature
+
+IDLE_S = 310
+"""Seconds that a transaction may wait for the client: as long as a file may take."""
 
 Output = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -47,16 +50,23 @@ async def select_used_series(session: ReadSession, days: Days) -> set[int]:
 
 
 async def prepare_copy(session: ReadSession) -> None:
-    """Set date format and sort memory for the rest of the transaction."""
-    await session.connection.execute(SQL["prepare_copy"])
+    """Set date format, sort memory and idle timeout for the rest of the transaction."""
+    await session.connection.execute(SQL["prepare_copy"], f"{IDLE_S}s")
 
 
-async def copy_usage(
-    session: ReadSession, labels: Sequence[Label], days: Days, account: BillingAccount, output: Output
-) -> None:
-    """Daily usage and corrections as CSV lines without a header, passed to `output` as Postgres sends them."""
-    values = (account.organization, account.time_zone, *columns_of(Label, labels))
-    await copy_lines(session, SQL["copy_usage"], *days, *values, output=output)
+async def copy_usage(session: ReadSession, series: Sequence[int], days: Days, spans: Sequence[Span] | None) -> bytes:
+    """Daily usage of these series, of these attributions (None: all), as Postgres' binary COPY, in memory."""
+    data, statement = bytearray(), SQL["copy_usage"]
+    selected: list[list[object]] = []
+    if spans is not None:
+        statement = SQL["copy_selected_usage"]
+        selected = columns_of(Span, spans)[:3]
+
+    async def output(piece: bytes) -> None:
+        data.extend(piece)
+
+    await copy_lines(session, statement, *days, series, *selected, output=output, form="binary")
+    return bytes(data)
 
 
 async def copy_people(
@@ -85,7 +95,7 @@ async def copy_selected_usage(
     await copy_lines(session, SQL["copy_selected_usage"], *days, *values, *selected, output=output)
 
 
-async def copy_focus(
+async def copy_focus_1_2(
     session: ReadSession,
     labels: Sequence[FocusLabel],
     calendar: Sequence[FocusDay],
@@ -95,10 +105,10 @@ async def copy_focus(
 ) -> None:
     """The same lines as rows of FOCUS 1.2; `calendar` has a row for each day."""
     values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, calendar))
-    await copy_lines(session, SQL["copy_focus"], *days, *values, output=output)
+    await copy_lines(session, SQL["copy_focus_1_2"], *days, *values, output=output)
 
 
-async def copy_focus_people(
+async def copy_focus_1_2_people(
     session: ReadSession,
     labels: Sequence[FocusLabel],
     calendar: FocusDay,
@@ -109,14 +119,16 @@ async def copy_focus_people(
     """Usage of a day as rows of FOCUS 1.2, a row for each actor and group."""
     _, *patterns = CellPatterns()
     values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, [calendar]), *patterns, *who)
-    await copy_lines(session, SQL["copy_focus_people"], calendar.day, *values, output=output)
+    await copy_lines(session, SQL["copy_focus_1_2_people"], calendar.day, *values, output=output)
 
 
-async def copy_lines(session: ReadSession, statement: str, *values: object, output: Output) -> None:
+async def copy_lines(
+    session: ReadSession, statement: str, *values: object, output: Output, form: Literal["csv", "binary"] = "csv"
+) -> None:
     """Run a COPY whose first parameter is the organization. `output` may block: only the socket buffers read ahead."""
     try:
         await session.connection.copy_from_query(
-            statement, session.organization_id, *values, output=output, format="csv"
+            statement, session.organization_id, *values, output=output, format=form
         )
     except asyncpg.PostgresError:
         raise  # Postgres ended the COPY; the connection can be reused

@@ -8,49 +8,28 @@ WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3) AND 
 SELECT DISTINCT series_id FROM usage_daily WHERE organization_id = $1 AND day BETWEEN $2 AND $3
 
 -- name: prepare_copy
--- Use ISO 8601 dates regardless of the server's settings, and enough memory to sort a month without temporary files.
-SELECT set_config('datestyle', 'ISO', true), set_config('work_mem', '64MB', true)
+-- Use ISO 8601 dates regardless of the server's settings, enough memory to sort a month without temporary files, and wait for slow clients.
+SELECT set_config('datestyle', 'ISO', true), set_config('work_mem', '64MB', true), set_config('idle_in_transaction_session_timeout', $1, true)
 
 -- name: copy_usage
--- Daily usage in a range of days as lines with labels; corrections are separate lines.
+-- Daily usage of these series in a range of days, and the corrections in it. Not sorted.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
-SELECT used.day AS date, label.product, label.kind, label.category, label.category_now, label.feature, label.feature_name,
-    label.agent_id, label.agent_name, label.agent_status, label.surface, line.line, line.credits * 0.000001 AS credits, line.events,
-    $4::text AS organization_id, $5::text AS time_zone
-FROM unnest($6::integer[], $7::date[], $8::date[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-        $15::text[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY
-    AS label(series_id, first, last, product, kind, category, category_now, feature, feature_name, agent_id, agent_name, agent_status,
-        surface, position)
-JOIN usage_daily AS used ON used.series_id = label.series_id AND used.day BETWEEN label.first AND label.last
+SELECT used.day, used.series_id, used.credits, coalesce(corrected.credits, 0) AS corrected, used.events
+FROM usage_daily AS used
 LEFT JOIN usage_corrections AS corrected
     ON (corrected.organization_id, corrected.day, corrected.series_id) = (used.organization_id, used.day, used.series_id)
     AND corrected.organization_id = $1 AND corrected.day BETWEEN $2 AND $3
-CROSS JOIN LATERAL (VALUES
-    (1, 'usage', used.credits - coalesce(corrected.credits, 0), used.events),
-    (2, 'correction', corrected.credits, 0)) AS line(number, line, credits, events)
-WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
-ORDER BY used.day, label.position, line.number
+WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND used.series_id = ANY($4::integer[])
 
 -- name: copy_selected_usage
 -- As copy_usage, of the selected attributions from day first_on to last_on. Corrections are included in credits.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
-SELECT used.day AS date, label.product, label.kind, label.category, label.category_now, label.feature, label.feature_name,
-    label.agent_id, label.agent_name, label.agent_status, label.surface, 'usage' AS line, used.credits * 0.000001 AS credits, used.events,
-    $4::text AS organization_id, $5::text AS time_zone
-FROM unnest($6::integer[], $7::date[], $8::date[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-        $15::text[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY
-    AS label(series_id, first, last, product, kind, category, category_now, feature, feature_name, agent_id, agent_name, agent_status,
-        surface, position)
-JOIN (
-    SELECT d.day, d.series_id, sum(d.credits)::bigint AS credits, sum(d.events)::bigint AS events
-    FROM usage_attributed_daily AS d
-    JOIN unnest($19::bigint[], $20::date[], $21::date[]) AS selected(attribution_id, first_on, last_on)
-        ON selected.attribution_id = d.attribution_id AND d.day BETWEEN selected.first_on AND selected.last_on
-    WHERE d.organization_id = $1 AND d.day BETWEEN $2 AND $3
-    GROUP BY d.day, d.series_id
-) AS used ON used.series_id = label.series_id AND used.day BETWEEN label.first AND label.last
-WHERE used.credits <> 0 OR used.events <> 0
-ORDER BY used.day, label.position
+SELECT d.day, d.series_id, sum(d.credits)::bigint AS credits, 0::bigint AS corrected, sum(d.events)::bigint AS events
+FROM usage_attributed_daily AS d
+JOIN unnest($5::bigint[], $6::date[], $7::date[]) AS selected(attribution_id, first_on, last_on)
+    ON selected.attribution_id = d.attribution_id AND d.day BETWEEN selected.first_on AND selected.last_on
+WHERE d.organization_id = $1 AND d.day BETWEEN $2 AND $3 AND d.series_id = ANY($4::integer[])
+GROUP BY d.day, d.series_id
 
 -- name: copy_people
 -- Usage of a day by who used it, as lines with labels of series.
@@ -74,7 +53,7 @@ WHERE (who.credits <> 0 OR who.events <> 0)
     AND ($24::text IS NULL OR who.labels ->> $24::text = $25::text)
 ORDER BY who.actor_kind, who.actor_id COLLATE "C", who.group_id COLLATE "C", who.labels::text COLLATE "C", label.position
 
--- name: copy_focus
+-- name: copy_focus_1_2
 -- Daily usage in a range of days as rows of FOCUS 1.2; corrections are separate rows.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.
 SELECT 0.000000 AS "BilledCost", $4::text AS "BillingAccountId", $5::text AS "BillingAccountName", 'Organization' AS "BillingAccountType",
@@ -115,7 +94,7 @@ CROSS JOIN LATERAL (SELECT exact.quantity, exact.unit_price, round(exact_cost, g
 WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND (line.credits <> 0 OR line.events <> 0)
 ORDER BY used.day, label.position, line.number
 
--- name: copy_focus_people
+-- name: copy_focus_1_2_people
 -- Usage of a day as rows of FOCUS 1.2, a row for each actor and group; corrections are in the rows of who used it.
 -- The regular expressions are those of CellPatterns.
 -- asyncpg inserts the values into the text of a COPY statement, so comments here must not contain parameter numbers.

@@ -1,4 +1,4 @@
-"""GET /api/v1/export/usage.csv and table.csv. Their totals equal those of the dashboard."""
+"""GET /api/v1/export/usage and table, as CSV and Parquet. Their totals equal those of the dashboard."""
 
 from typing import Annotated
 
@@ -7,36 +7,15 @@ from fastapi.responses import Response
 
 from query_api.access.dependencies import CurrentUser, ExportAccess
 from query_api.access.state import app_state
-from query_api.attributions.cells import EVERYTHING
-from query_api.attributions.usage import choose_spans
+from query_api.auth.principal import Principal
 from query_api.calendar import today_in
-from query_api.contracts.range import choose_days
-from query_api.exports.domain.cells import (
-    end_lines,
-    surfaces_in_name,
-    write_lines,
-)
-from query_api.exports.domain.labels import label_cells
+from query_api.db.session import ReadSession
+from query_api.exports.domain.cells import surfaces_in_name
 from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
-from query_api.exports.downloads import FileResponse, Put, file_headers
-from query_api.exports.parts import (
-    A_FILE,
-    BOM,
-    USAGE_COLUMNS,
-    UsageFileQuery,
-    audit_export,
-    begin_file,
-    choose_products,
-    label_months,
-    read_account,
-    read_catalog,
-    who_in_name,
-)
-from query_api.exports.queries import (
-    copy_selected_usage,
-    copy_usage,
-    select_exported_series,
-)
+from query_api.exports.downloads import FileResponse
+from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, lines_of
+from query_api.exports.parts import A_FILE, A_PARQUET_FILE, BOM, UsageFileQuery, send_file, who_in_name
+from query_api.exports.usage import USAGE_COLUMNS, read_usage_data, usage_parts
 from query_api.http.problems import invalid_parameter
 from query_api.usage.breakdown.compute import read_breakdown
 from query_api.usage.breakdown.names import names_of
@@ -46,50 +25,62 @@ from query_api.usage.versions import select_usage_version
 router = APIRouter(prefix="/api/v1/export")
 
 
-class TableQuery(BreakdownQuery):
+class UsageCsvQuery(UsageFileQuery):
+    bom: bool = BOM
+
+
+class TableCsvQuery(BreakdownQuery):
     bom: bool = BOM
 
 
 @router.get("/usage.csv", response_class=Response, responses=A_FILE)
 async def get_usage_file(
-    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageFileQuery, Query()]
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageCsvQuery, Query()]
 ) -> FileResponse:
     """The daily data behind the tables. Corrections are separate, signed lines; with actor, group or label, lines include them.
 
     Names that a spreadsheet would interpret as formulas get a leading apostrophe. Ids get one only if a spreadsheet would
     execute them (`=x`, `@SUM(1)`): remove that apostrophe to get the id.
     """
-    today = today_in(session.organization.time_zone, app_state(request).now())
-    products, kinds = choose_products(query)
-    days = await choose_days(session, query, today)
-    series = await select_exported_series(session, products, kinds, query.surface)
-    chosen = await choose_spans(
-        session, query, today, days, None, [each.series_id for each in series], split=EVERYTHING
-    )
-    catalog = await read_catalog(session, products, today)
-    account = read_account(request, session, principal)
+    return await send_usage(request, session, principal, query, CsvWriter(USAGE_COLUMNS, bom=query.bom))
 
-    async def write(put: Put) -> None:
-        async def put_lines(data: bytes) -> None:
-            await put(end_lines(data))
 
-        await put(begin_file(USAGE_COLUMNS, bom=query.bom))
-        async for month, labels in label_months(session, series, catalog, days):
-            cells = [label_cells(label) for label in labels]
-            if chosen is None:
-                await copy_usage(session, cells, month, account, put_lines)
-            elif chosen.spans:
-                await copy_selected_usage(session, cells, month, account, chosen.spans, put_lines)
+@router.get("/usage.parquet", response_class=Response, responses=A_PARQUET_FILE)
+async def get_usage_parquet(
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageFileQuery, Query()]
+) -> FileResponse:
+    """The lines of `usage.csv` with types: credits are decimals, dates are dates, names and ids have no apostrophes."""
+    return await send_usage(request, session, principal, query, ParquetWriter(USAGE_COLUMNS, {}))
 
+
+async def send_usage(
+    request: Request, session: ReadSession, principal: Principal, query: UsageFileQuery, writer: FileWriter
+) -> FileResponse:
+    data = await read_usage_data(request, session, principal, query, writer.rules)
     filters = (query.product, query.view, surfaces_in_name(query.surface), who_in_name(query))
-    return FileResponse(write, await audit_export(request, principal, days, "usage", *filters))
+    parts = usage_parts(session, data, writer.rules)
+    return await send_file(request, principal, data.days, writer, parts, "usage", *filters)
 
 
 @router.get("/table.csv", response_class=Response, responses=A_FILE)
 async def get_table_file(
-    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[TableQuery, Query()]
-) -> Response:
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[TableCsvQuery, Query()]
+) -> FileResponse:
     """The table as in the dashboard: all rows of `breakdown`. Rows with is_leaf true add up to its total."""
+    return await send_table(request, session, principal, query, CsvWriter(TABLE_COLUMNS, bom=query.bom))
+
+
+@router.get("/table.parquet", response_class=Response, responses=A_PARQUET_FILE)
+async def get_table_parquet(
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[BreakdownQuery, Query()]
+) -> FileResponse:
+    """The lines of `table.csv` with types; names and ids have no apostrophes."""
+    return await send_table(request, session, principal, query, ParquetWriter(TABLE_COLUMNS, {}))
+
+
+async def send_table(
+    request: Request, session: ReadSession, principal: Principal, query: BreakdownQuery, writer: FileWriter
+) -> FileResponse:
     if query.limit is not None or query.after is not None:
         raise invalid_parameter("limit" if query.after is None else "after", "a file always has all rows")
     app = app_state(request)
@@ -100,7 +91,5 @@ async def get_table_file(
         query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
         "categories-of-now" if query.categories == "now" else None, who_in_name(query),
     )  # fmt: skip
-    return Response(
-        begin_file(TABLE_COLUMNS, bom=query.bom) + write_lines(table_lines(table.rows, table.total)),
-        headers=file_headers(await audit_export(request, principal, table.days, "table", *filters)),
-    )
+    lines = lines_of(table_lines(table.rows, table.total, writer.rules))
+    return await send_file(request, principal, table.days, writer, lines, "table", *filters)

@@ -86,6 +86,10 @@ class CellRules(NamedTuple):
 GUARDED = CellRules(text_cell, id_cell, CellPatterns())
 """For CSV files, which people open in spreadsheets."""
 
+_NEVER = "$."
+EXACT = CellRules(lambda text: text or None, lambda text: text or None, CellPatterns(_NEVER, _NEVER, _NEVER, _NEVER))
+"""For Parquet, whose texts no program executes."""
+
 
 def end_lines(data: bytes) -> bytes:
     """Replace line ends of Postgres (LF) by CRLF (RFC 4180). No cell contains LF: the event schemas reject it."""

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from query_api.calendar import Days, month_of
-from query_api.exports.domain.cells import guard, id_cell, text_cell
+from query_api.exports.domain.cells import CellRules
 from query_api.usage.domain.catalog import Agent, Feature, Features, agent_as_now, id_of
 
 ONE_DAY = timedelta(days=1)
@@ -72,16 +72,16 @@ def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> 
     return labels
 
 
-def label_cells(label: Label) -> Label:
-    """The label with texts escaped for spreadsheets."""
+def label_cells(label: Label, rules: CellRules) -> Label:
+    """The label with texts escaped by these rules."""
     return label._replace(
-        category=text_cell(label.category),
-        category_now=text_cell(label.category_now),
-        feature=id_cell(label.feature),
-        feature_name=guard(label.feature_name),
-        agent_id=id_cell(label.agent_id),
-        agent_name=text_cell(label.agent_name),
-        surface=id_cell(label.surface),
+        category=rules.text(label.category),
+        category_now=rules.text(label.category_now),
+        feature=rules.id(label.feature),
+        feature_name=rules.text(label.feature_name) or "",
+        agent_id=rules.id(label.agent_id),
+        agent_name=rules.text(label.agent_name),
+        surface=rules.id(label.surface),
     )
 
 

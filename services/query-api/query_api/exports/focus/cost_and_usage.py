@@ -1,31 +1,28 @@
-"""Writes the dataset Cost and Usage of FOCUS 1.2 and 1.4 as CSV lines."""
+"""Lines of the dataset Cost and Usage of FOCUS 1.2 and 1.4."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from itertools import islice
+from contextlib import aclosing
+from functools import partial
 
 from flexcredits_schemas.events import PRODUCTS
 
-from query_api.calendar import Days
 from query_api.db.session import ReadSession
-from query_api.exports.domain.cells import CellRules, end_lines, write_lines
-from query_api.exports.domain.focus import focus_days, focus_labels, purchase_lines
+from query_api.exports.domain.cells import CellRules
+from query_api.exports.domain.focus import FocusDay, focus_days, focus_labels, purchase_lines
 from query_api.exports.domain.focus_corrections import correction_lines, price_corrections
-from query_api.exports.domain.labels import Catalog, UsedSeries
+from query_api.exports.domain.labels import Catalog, Label, UsedSeries
+from query_api.exports.focus.batches import FocusUsage, usage_batch, usage_of_people, usage_of_rows
 from query_api.exports.focus.domain import charges
-from query_api.exports.focus.domain.charges import bill_by_period, day_invoices, sku_details
-from query_api.exports.focus.queries import copy_focus_1_4
+from query_api.exports.focus.domain.charges import DayInvoice, bill_by_period, day_invoices, sku_details
+from query_api.exports.focus.queries import copy_focus_people
 from query_api.exports.focus.reading import FocusData
-from query_api.exports.parts import ALL_KINDS, label_months, read_catalog
-from query_api.exports.queries import copy_focus, copy_focus_people, select_exported_series
+from query_api.exports.formats.batches import Batch
+from query_api.exports.formats.files import Parts, copied, lines_of
+from query_api.exports.parts import ALL_KINDS, label_months, read_catalog, read_usage_rows
+from query_api.exports.queries import copy_focus_1_2, copy_focus_1_2_people, select_exported_series
 
 SPLIT_COLUMNS = ("x_Actor", "x_Group")
 """Further columns of a file of FOCUS 1.2 that is split by people."""
-
-LINES_AT_ONCE = 500
-"""Lines per step: formatting them takes about 20 ms, then other requests run."""
-
-PutLines = Callable[[bytes], Awaitable[None]]
 
 
 async def read_usage(session: ReadSession, data: FocusData) -> tuple[list[UsedSeries], Catalog]:
@@ -33,73 +30,72 @@ async def read_usage(session: ReadSession, data: FocusData) -> tuple[list[UsedSe
     return series, await read_catalog(session, PRODUCTS, data.book.today)
 
 
-async def write_1_2(
-    session: ReadSession, data: FocusData, usage: tuple[list[UsedSeries], Catalog], put: PutLines
-) -> None:
+async def parts_1_2(session: ReadSession, data: FocusData, usage: tuple[list[UsedSeries], Catalog]) -> Parts:
+    """Only for CSV."""
     account, book = data.account, data.book
     empty = [None] * (len(SPLIT_COLUMNS) if data.who else 0)
-
-    async def put_lines(lines: bytes) -> None:
-        await put(end_lines(lines))
-
     async for month, labels in label_months(session, *usage, data.days):
         calendar = focus_days(month, account.time_zone, book.contracts, book.periods)
         if data.who is None:
-            await copy_focus(session, focus_labels(labels), calendar, month, account, put_lines)
+            copies = [partial(copy_focus_1_2, session, focus_labels(labels), calendar, month, account)]
         else:
-            for day in calendar:
-                of_day = [label for label in labels if label.first <= day.day <= label.last]
-                await copy_focus_people(session, focus_labels(of_day), day, account, data.who, put_lines)
-        if not data.names_who and (lines := purchase_lines(calendar, data.overage, account)):
-            await put(write_lines([*line, *empty] for line in lines))
+            copies = [
+                partial(copy_focus_1_2_people, session, focus_labels(_of_day(labels, day)), day, account, data.who)
+                for day in calendar
+            ]
+        for copy in copies:
+            async with aclosing(copied(copy)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        if not data.names_who:
+            yield [[*line, *empty] for line in purchase_lines(calendar, data.overage, account)]
     if data.names_who:
         return
     corrections = price_corrections(book.contracts, book.periods, data.used, data.overage, data.days)
-    formatted = bytearray()
-    while some := list(islice(corrections, LINES_AT_ONCE)):
-        formatted += write_lines([*line, *empty] for line in correction_lines(some, account))
-        await asyncio.sleep(0)
-    if formatted:
-        await put(bytes(formatted))
+    lines = (line for correction in corrections for line in correction_lines([correction], account))
+    async for part in lines_of([*line, *empty] for line in lines):
+        yield part
 
 
-async def write_1_4(
-    session: ReadSession, data: FocusData, usage: tuple[list[UsedSeries], Catalog], rules: CellRules, put: PutLines
-) -> None:
+async def parts_1_4(
+    session: ReadSession, data: FocusData, usage: tuple[list[UsedSeries], Catalog], rules: CellRules
+) -> Parts:
     account, book = data.account, data.book
-
-    async def put_lines(lines: bytes) -> None:
-        await put(end_lines(lines))
-
     async for month, labels in label_months(session, *usage, data.days):
         calendar = focus_days(month, account.time_zone, book.contracts, book.periods, rules)
         calendar = bill_by_period(calendar, book.periods, account.time_zone)
         invoices = day_invoices(calendar, book.periods, rules)
         if data.who is None:
-            details = [sku_details(label) for label in labels]
-            await copy_focus_1_4(
-                session, focus_labels(labels, rules), details, calendar, invoices, month, account, rules.patterns, None,
-                put_lines,
-            )  # fmt: skip
+            async for days, rows in read_usage_rows(session, labels, month, None):
+                some = slice((days.first - month.first).days, (days.last - month.first).days + 1)
+                yield await asyncio.to_thread(
+                    batch_1_4, usage_of_rows(rows), labels, calendar[some], invoices[some], data, rules
+                )
         else:
             for day, invoice in zip(calendar, invoices, strict=True):
-                of_day = [label for label in labels if label.first <= day.day <= label.last]
-                await copy_focus_1_4(
-                    session, focus_labels(of_day, rules), [sku_details(label) for label in of_day], [day], [invoice],
-                    Days(day.day, day.day), account, rules.patterns, data.who, put_lines,
-                )  # fmt: skip
+                of_day = _of_day(labels, day)
+                copy = partial(copy_focus_people, session, [label.series_id for label in of_day], day.day, data.who)
+                async with aclosing(copied(copy)) as pieces:
+                    async for piece in pieces:
+                        used = await asyncio.to_thread(usage_of_people, piece, rules)
+                        yield await asyncio.to_thread(batch_1_4, used, of_day, [day], [invoice], data, rules)
     if data.names_who:
         return
     for lines in (
         charges.charge_lines(book, data.overage, data.days, account, rules),
         charges.correction_lines(book, data.used, data.overage, data.days, account, rules),
     ):
-        await put_formatted(lines, put)
+        async for part in lines_of(lines):
+            yield part
 
 
-async def put_formatted(lines: Iterable[Iterable[str | None]], put: PutLines) -> None:
-    """Formats lines in steps, so that other requests run in between."""
-    rest = iter(lines)
-    while some := list(islice(rest, LINES_AT_ONCE)):
-        await put(write_lines(some))
-        await asyncio.sleep(0)
+def batch_1_4(
+    usage: FocusUsage, labels: list[Label], calendar: list[FocusDay], invoices: list[DayInvoice], data: FocusData,
+    rules: CellRules,
+) -> Batch:  # fmt: skip
+    details = [sku_details(label) for label in labels]
+    return usage_batch(usage, focus_labels(labels, rules), details, calendar, invoices, data.account)
+
+
+def _of_day(labels: list[Label], day: FocusDay) -> list[Label]:
+    return [label for label in labels if label.first <= day.day <= label.last]

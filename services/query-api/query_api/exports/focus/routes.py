@@ -1,4 +1,4 @@
-"""GET /api/v1/export/focus.csv."""
+"""GET /api/v1/export/focus.csv and focus.parquet."""
 
 from typing import Annotated
 
@@ -7,13 +7,15 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from query_api.access.dependencies import CurrentUser, ExportAccess
-from query_api.exports.domain.cells import GUARDED
+from query_api.auth.principal import Principal
+from query_api.db.session import ReadSession
 from query_api.exports.domain.focus import FOCUS_COLUMNS
-from query_api.exports.downloads import FileResponse, Put
-from query_api.exports.focus.cost_and_usage import SPLIT_COLUMNS, put_formatted, read_usage, write_1_2, write_1_4
+from query_api.exports.downloads import FileResponse
+from query_api.exports.focus.cost_and_usage import SPLIT_COLUMNS, parts_1_2, parts_1_4, read_usage
 from query_api.exports.focus.domain.columns import TABLES
 from query_api.exports.focus.reading import FocusQuery, Version, read_focus, reference_lines
-from query_api.exports.parts import A_FILE, BOM, audit_export, begin_file, who_in_name
+from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, lines_of
+from query_api.exports.parts import A_FILE, A_PARQUET_FILE, BOM, send_file, who_in_name
 
 router = APIRouter(prefix="/api/v1/export")
 
@@ -33,21 +35,32 @@ async def get_focus_file(
     the month in which that version was received. `SkuId` always contains the exact id of the feature. In 1.4,
     contracted credits and the shortfall of a minimum commitment are Purchases too: lines with an `InvoiceId` add up to it.
     """
-    data = await read_focus(request, session, principal, query, query.version, GUARDED)
-    usage = await read_usage(session, data)
+    if query.version == "1.4":
+        writer = CsvWriter(TABLES[query.dataset].columns, bom=query.bom)
+        return await send_focus(request, session, principal, query, writer)
+    writer = CsvWriter(FOCUS_COLUMNS + (SPLIT_COLUMNS if query.split else ()), bom=query.bom)
+    data = await read_focus(request, session, principal, query, "1.2", writer.rules)
+    parts = parts_1_2(session, data, await read_usage(session, data))
+    return await send_file(request, principal, data.days, writer, parts, "focus", query.split, who_in_name(query))
 
-    async def write(put: Put) -> None:
-        if query.version == "1.2":
-            await put(begin_file(FOCUS_COLUMNS + (SPLIT_COLUMNS if query.split else ()), bom=query.bom))
-            await write_1_2(session, data, usage, put)
-        else:
-            await put(begin_file(tuple(TABLES[query.dataset].columns), bom=query.bom))
-            if query.dataset == "cost-and-usage":
-                await write_1_4(session, data, usage, GUARDED, put)
-            else:
-                await put_formatted(reference_lines(data, query.dataset, GUARDED), put)
 
-    content = "focus" if query.version == "1.2" else f"focus-{query.version}"
+@router.get("/focus.parquet", response_class=Response, responses=A_PARQUET_FILE)
+async def get_focus_parquet(
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[FocusQuery, Query()]
+) -> FileResponse:
+    """The lines of `focus.csv` in version 1.4 with types: amounts are decimals, instants are UTC, texts have no apostrophes."""
+    return await send_focus(request, session, principal, query, ParquetWriter(TABLES[query.dataset].columns, {}))
+
+
+async def send_focus(
+    request: Request, session: ReadSession, principal: Principal, query: FocusQuery, writer: FileWriter
+) -> FileResponse:
+    """A dataset of FOCUS 1.4."""
+    data = await read_focus(request, session, principal, query, "1.4", writer.rules)
+    if query.dataset == "cost-and-usage":
+        parts = parts_1_4(session, data, await read_usage(session, data), writer.rules)
+    else:
+        parts = lines_of(reference_lines(data, query.dataset, writer.rules))
     dataset = query.dataset if query.dataset != "cost-and-usage" else None
-    names = (content, dataset, query.split, who_in_name(query))
-    return FileResponse(write, await audit_export(request, principal, data.days, *names))
+    names = ("focus-1.4", dataset, query.split, who_in_name(query))
+    return await send_file(request, principal, data.days, writer, parts, *names)

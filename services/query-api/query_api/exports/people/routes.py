@@ -1,5 +1,7 @@
 """GET /api/v1/export/people.csv."""
 
+from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -10,45 +12,44 @@ from query_api.access.state import app_state
 from query_api.attributions.selection import refuse_people
 from query_api.calendar import today_in
 from query_api.contracts.range import choose_days
-from query_api.exports.domain.cells import (
-    end_lines,
-    surfaces_in_name,
-)
-from query_api.exports.domain.focus import (
-    each_day,
-)
+from query_api.exports.domain.cells import surfaces_in_name
+from query_api.exports.domain.focus import each_day
+from query_api.exports.domain.kinds import Columns
 from query_api.exports.domain.labels import label_cells
-from query_api.exports.downloads import FileResponse, Put
+from query_api.exports.downloads import FileResponse
+from query_api.exports.formats.files import CsvWriter, Parts, copied
 from query_api.exports.parts import (
     A_FILE,
+    BOM,
+    LABEL_COLUMNS,
     LINES_OF_ONE,
-    USAGE_COLUMNS,
     UsageFileQuery,
-    audit_export,
-    begin_file,
     choose_products,
     label_months,
     read_account,
     read_catalog,
+    send_file,
     who_in_name,
 )
-from query_api.exports.queries import (
-    copy_people,
-    select_exported_series,
-)
+from query_api.exports.queries import copy_people, select_exported_series
 from query_api.exports.who import read_who_filter
 
 router = APIRouter(prefix="/api/v1/export")
 
-PEOPLE_COLUMNS = (
-    "date", "actor_kind", "actor_id", "actor_name", "group_id", "group_name", "labels", *USAGE_COLUMNS[1:11], "credits", "events",
-    "organization_id", "time_zone",
-)  # fmt: skip
+PEOPLE_COLUMNS: Columns = {
+    "date": "day", **dict.fromkeys(("actor_kind", "actor_id", "actor_name", "group_id", "group_name"), "text"), "labels": "json",
+    **dict.fromkeys(LABEL_COLUMNS, "text"), "credits": "credits", "events": "count",
+    "organization_id": "text", "time_zone": "text",
+}  # fmt: skip
+
+
+class PeopleQuery(UsageFileQuery):
+    bom: bool = BOM
 
 
 @router.get("/people.csv", response_class=Response, responses=A_FILE)
 async def get_people_file(
-    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageFileQuery, Query()]
+    request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[PeopleQuery, Query()]
 ) -> FileResponse:
     """The daily data by who used it. Lines add up to the same totals as `usage.csv`; corrections are included in `credits`.
 
@@ -64,17 +65,16 @@ async def get_people_file(
     series = await select_exported_series(session, products, kinds, query.surface)
     catalog = await read_catalog(session, products, today)
     account = read_account(request, session, principal)
+    writer = CsvWriter(PEOPLE_COLUMNS, bom=query.bom)
 
-    async def write(put: Put) -> None:
-        async def put_lines(data: bytes) -> None:
-            await put(end_lines(data))
-
-        await put(begin_file(PEOPLE_COLUMNS, bom=query.bom))
+    async def parts() -> Parts:
         async for month, labels in label_months(session, series, catalog, days):
-            cells = [label_cells(label) for label in labels]
+            cells = [label_cells(label, writer.rules) for label in labels]
             for day in each_day(month):  # so that Postgres sorts one day in memory
                 of_day = [label for label in cells if label.first <= day <= label.last]
-                await copy_people(session, of_day, day, account, who, put_lines)
+                async with aclosing(copied(partial(copy_people, session, of_day, day, account, who))) as lines:
+                    async for part in lines:
+                        yield part
 
     filters = (query.product, query.view, surfaces_in_name(query.surface), who_in_name(query))
-    return FileResponse(write, await audit_export(request, principal, days, "people", *filters))
+    return await send_file(request, principal, days, writer, parts(), "people", *filters)

@@ -29,11 +29,13 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
   const files = {
     all: `/api/v1/export/usage.csv${writeSearch({ ...days })}`,
     excel: `/api/v1/export/usage.csv${writeSearch({ ...days, bom: "true" })}`,
+    parquet: `/api/v1/export/usage.parquet${writeSearch({ ...days })}`,
     shown: `/api/v1/export/usage.csv${writeSearch(shown)}`,
     table: `/api/v1/export/table.csv${writeSearch(query)}`,
     people: `/api/v1/export/people.csv${writeSearch({ ...days })}`,
     focus: `/api/v1/export/focus.csv${writeSearch({ ...days })}`,
     focus14: `/api/v1/export/focus.csv${writeSearch({ ...days, version: "1.4" })}`,
+    focusParquet: `/api/v1/export/focus.parquet${writeSearch({ ...days })}`,
     statements: `/api/v1/export/focus.csv${writeSearch({ ...days, version: "1.4", dataset: "invoice-detail" })}`,
   }
   const when = range ? format.days(range.from, range.to) : "the shown range"
@@ -68,6 +70,13 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
           >
             The same, marked as UTF-8
           </FileItem>
+          <FileItem
+            href={files.parquet}
+            icon={<IconFileSpreadsheet size={18} stroke={1.5} />}
+            name="All usage (.parquet)"
+          >
+            The same with types, for notebooks and databases
+          </FileItem>
           {!url.tab && (
             <>
               <FileItem href={files.shown} icon={<IconFilter size={18} stroke={1.5} />} name="Shown usage only (.csv)">
@@ -85,6 +94,13 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
           )}
           <FileItem href={files.focus14} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.4 (.csv)">
             All products, for finance tools, with purchases of credits
+          </FileItem>
+          <FileItem
+            href={files.focusParquet}
+            icon={<IconReportMoney size={18} stroke={1.5} />}
+            name="FOCUS 1.4 (.parquet)"
+          >
+            The same with types
           </FileItem>
           <FileItem
             href={files.statements}

@@ -5,10 +5,9 @@ Names and types: FinOps Open Cost and Usage Specification 1.4. Columns with the 
 
 from typing import Literal, NamedTuple
 
-Dataset = Literal["cost-and-usage", "contract-commitment", "billing-period", "invoice-detail"]
+from query_api.exports.domain.kinds import Kind
 
-Kind = Literal["text", "json", "instant", "cost", "credits", "count", "flag"]
-"""A cost has 12 decimal places, because it is a product of two amounts with 6. `credits`: a quantity or a price, with 6."""
+Dataset = Literal["cost-and-usage", "contract-commitment", "billing-period", "invoice-detail"]
 
 
 class Table(NamedTuple):

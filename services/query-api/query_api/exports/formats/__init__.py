@@ -1,0 +1,1 @@
+"""Files as CSV and Parquet, written from the same batches."""

@@ -1,0 +1,89 @@
+"""Lines of usage.csv and usage.parquet."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+from fastapi import Request
+
+from query_api.access.state import app_state
+from query_api.attributions.cells import EVERYTHING
+from query_api.attributions.domain.spans import Span
+from query_api.attributions.usage import choose_spans
+from query_api.auth.principal import Principal
+from query_api.calendar import Days, today_in
+from query_api.contracts.range import choose_days
+from query_api.db.session import ReadSession
+from query_api.exports.domain.cells import CellRules
+from query_api.exports.domain.focus import BillingAccount, each_day
+from query_api.exports.domain.kinds import Columns
+from query_api.exports.domain.labels import Catalog, Label, UsedSeries, label_cells
+from query_api.exports.formats.batches import Batch, Keyed, constant, decimals, key_of, texts
+from query_api.exports.formats.files import Parts
+from query_api.exports.formats.rows import Rows
+from query_api.exports.parts import (
+    LABEL_COLUMNS,
+    UsageFileQuery,
+    choose_products,
+    label_months,
+    read_account,
+    read_catalog,
+    read_usage_rows,
+)
+from query_api.exports.queries import select_exported_series
+
+USAGE_COLUMNS: Columns = {
+    "date": "day", **dict.fromkeys(LABEL_COLUMNS, "text"), "line": "text", "credits": "credits", "events": "count",
+    "organization_id": "text", "time_zone": "text",
+}  # fmt: skip
+_LINES = pa.array(["usage", "correction"])
+
+
+class UsageData(NamedTuple):
+    """Read before the file begins."""
+
+    days: Days
+    series: list[UsedSeries]
+    catalog: Catalog
+    account: BillingAccount
+    spans: Sequence[Span] | None
+    """The attributions whose usage is in the file; None: all."""
+
+
+async def read_usage_data(
+    request: Request, session: ReadSession, principal: Principal, query: UsageFileQuery, rules: CellRules
+) -> UsageData:
+    """Raises ApiProblem."""
+    today = today_in(session.organization.time_zone, app_state(request).now())
+    products, kinds = choose_products(query)
+    days = await choose_days(session, query, today)
+    series = await select_exported_series(session, products, kinds, query.surface)
+    ids = [each.series_id for each in series]
+    chosen = await choose_spans(session, query, today, days, None, ids, split=EVERYTHING)
+    catalog = await read_catalog(session, products, today)
+    account = read_account(request, session, principal, rules)
+    return UsageData(days, series, catalog, account, None if chosen is None else chosen.spans)
+
+
+async def usage_parts(session: ReadSession, data: UsageData, rules: CellRules) -> Parts:
+    if data.spans is not None and not data.spans:
+        return
+    async for month, labels in label_months(session, data.series, data.catalog, data.days):
+        cells = [label_cells(label, rules) for label in labels]
+        async for days, rows in read_usage_rows(session, labels, month, data.spans):
+            yield await asyncio.to_thread(usage_batch, rows, days, cells, data.account)
+
+
+def usage_batch(rows: Rows, days: Days, labels: Sequence[Label], account: BillingAccount) -> Batch:
+    by_label, by_day = key_of(rows.label), key_of(rows.day)
+    columns = {
+        "date": Keyed(by_day, pa.array(list(each_day(days)))),
+        **{name: Keyed(by_label, texts(getattr(label, name) for label in labels)) for name in LABEL_COLUMNS},
+        "line": Keyed(key_of(rows.is_correction), _LINES),
+        "credits": decimals(rows.credits, "credits"),
+        "events": pa.array(rows.events),
+        "organization_id": constant("text", account.organization),
+        "time_zone": constant("text", account.time_zone),
+    }
+    return Batch(len(rows.day), columns)
