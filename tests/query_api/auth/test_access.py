@@ -63,6 +63,7 @@ PATHS = [
     "/api/v1/export/usage.parquet",
     "/api/v1/export/table.parquet?product=api&view=namespaces",
     "/api/v1/export/focus.parquet",
+    "/api/v1/export/focus.json",
 ]
 OTHERS = {
     "/api/v1/audit", "/api/v1/session", "/api/v1/live", "/api/v1/alerts/preview", "/api/v1/alerts/{id}", "/api/v1/alerts/{id}/resend", "/api/v1/banner/dismiss",

@@ -71,6 +71,7 @@ PATHS = [
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
     "/api/v1/export/usage.parquet?range=all",
     "/api/v1/export/focus.parquet?range=all",
+    "/api/v1/export/focus.json?range=all",
     "/api/v1/export/table.parquet?product=agents&view=features&range=all",
 ]  # fmt: skip
 # Deployment-wide by design: the progress of partitions, without any customer's name.

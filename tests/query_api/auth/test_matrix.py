@@ -73,6 +73,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/export/usage.parquet"): READ,
     ("GET", "/api/v1/export/table.parquet"): READ,
     ("GET", "/api/v1/export/focus.parquet"): READ,
+    ("GET", "/api/v1/export/focus.json"): READ,
     ("GET", "/api/v1/freshness"): READ,
     ("GET", "/api/v1/proof"): READ,
     ("GET", "/api/v1/banner"): READ,

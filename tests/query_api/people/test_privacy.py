@@ -36,7 +36,7 @@ ELSEWHERE = {
     "/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/api/v1/api-keys", "/api/v1/api-keys/{key_id}/mapping",
     "/api/v1/mappings/ready-made", "/login", "/login/callback",  # name no actor of usage
     "/api/v1/me/usage", "/api/v1/usage/runs/{run_id}", "/api/v1/receipt",  # in the tests of runs, my usage and receipts
-    "/api/v1/export/usage.parquet", "/api/v1/export/table.parquet", "/api/v1/export/focus.parquet",  # in test_parquet.py
+    "/api/v1/export/usage.parquet", "/api/v1/export/table.parquet", "/api/v1/export/focus.parquet", "/api/v1/export/focus.json",  # in test_parquet.py
 }  # fmt: skip
 
 SECRETS = ("ada-id", "Ada Lovelace", "ada@acme.example", "gone-id", "Gone Person", "u1-id")

@@ -39,4 +39,5 @@ FILES = [
     "/api/v1/export/usage.parquet",
     "/api/v1/export/table.parquet?product=api&view=namespaces",
     "/api/v1/export/focus.parquet",
+    "/api/v1/export/focus.json",
 ]

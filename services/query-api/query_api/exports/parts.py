@@ -66,6 +66,9 @@ A_FILE: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+A_JSON_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": _COMPLETE, "content": {"application/json": {"schema": {"type": "object"}}}}
+}
 A_PARQUET_FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": _COMPLETE,

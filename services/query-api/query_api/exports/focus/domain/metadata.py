@@ -1,0 +1,74 @@
+"""Metadata of FOCUS 1.4: Dataset Instance, and Recency from the watermark. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from query_api.calendar import Days
+from query_api.exports.domain.focus import each_day, instant
+from query_api.exports.domain.labels import ONE_DAY
+from query_api.exports.focus.domain.columns import TABLES, Dataset
+
+VERSION = "1.4"
+
+
+def describe_datasets(
+    datasets: Sequence[Dataset],
+    organization: str,
+    days: Days,
+    time_zone: str | None,
+    complete_to: datetime | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """`complete_to`: everything received until then is in the data; None: unknown, then there is no Recency.
+
+    A day, or a dataset that is no time series, is complete if its end is not after `complete_to`. Late usage changes it still.
+    """
+    instances = [
+        {
+            "DatasetInstanceId": _id(organization, each),
+            "DatasetInstanceName": _name(each),
+            "FocusDatasetId": TABLES[each].dataset_id,
+        }
+        for each in datasets
+    ]
+    recency: list[dict[str, Any]] = []
+    if complete_to is not None:
+        updated_at = _instant(complete_to)
+        for instance, dataset in zip(instances, datasets, strict=True):
+            about: dict[str, Any] = {
+                "DatasetInstanceId": instance["DatasetInstanceId"],
+                "DatasetInstanceLastUpdated": updated_at,
+                "RecencyLastUpdated": _instant(now),
+            }
+            if dataset == "cost-and-usage":
+                about["TimeSectors"] = _sectors(days, time_zone, updated_at)
+            else:
+                about["DatasetInstanceComplete"] = instant(days.last + ONE_DAY, time_zone) <= updated_at
+            recency.append(about)
+    return {"FocusVersion": VERSION, "DatasetInstance": instances, "Recency": recency}
+
+
+def _sectors(days: Days, time_zone: str | None, complete_to: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "TimeSectorStart": instant(day, time_zone),
+            "TimeSectorEnd": (end := instant(day + ONE_DAY, time_zone)),
+            "TimeSectorComplete": end <= complete_to,
+            "TimeSectorLastUpdated": complete_to,
+        }
+        for day in each_day(days)
+    ]
+
+
+def _id(organization: str, dataset: Dataset) -> str:
+    return f"{organization}/focus-{VERSION}/{dataset}"
+
+
+def _name(dataset: Dataset) -> str:
+    return f"{TABLES[dataset].name} by day" if dataset == "cost-and-usage" else TABLES[dataset].name
+
+
+def _instant(at: datetime) -> str:
+    """In whole seconds, as the instants of the data: so they can be compared as text."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
