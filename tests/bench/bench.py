@@ -23,7 +23,17 @@ from counting.decoding import bench_decode
 from counting.growth import AXES, bench_growth
 from counting.limits import bench_limits
 from counting.turns import bench_aggregator, bench_peers
-from csv_load import ORGANIZATION, CsvResult, describe, fill, measure_csv, sum_of_days
+from csv_load import (
+    ORGANIZATION,
+    CsvResult,
+    describe,
+    fill,
+    measure_copy,
+    measure_csv,
+    measure_files,
+    peak_mb,
+    sum_of_days,
+)
 from dashboard_load import LIMITS_MS as DASHBOARD_LIMITS_MS
 from dashboard_load import measure_dashboard
 from flexcredits_cli.stack.api_keys import create_key
@@ -214,7 +224,9 @@ async def bench_csv(runs: int) -> None:
         await fill(database.dsn)
         total = await sum_of_days(database.dsn)
         results: list[CsvResult] = []
+        files: list[dict[str, float]] = []
         for run in range(runs):
+            print(f"csv run {run + 1}: Postgres' own COPY {await measure_copy(database.dsn):,.0f} lines/s", flush=True)
             port = free_port()
             environment = {
                 "POSTGRES_DSN": database.roles["flexcredits_api"], "HTTP_PORT": str(port), "FLEXCREDITS_ENV": "development",
@@ -225,8 +237,14 @@ async def bench_csv(runs: int) -> None:
                 await eventually(process.ready, what="query API ready")
                 token = provider.token(organization=ORGANIZATION)
                 results.append(await measure_csv(f"http://127.0.0.1:{port}", token, process, total))
+                files.append(await measure_files(f"http://127.0.0.1:{port}", token))
+                peak = peak_mb(process)
             print(f"csv run {run + 1}: {describe(results[-1])}", flush=True)
+            seconds = ", ".join(f"{file} {taken:.2f} s" for file, taken in files[-1].items())
+            print(f"csv run {run + 1}: {seconds}; peak {peak:.0f} MB after all", flush=True)
         report("csv", results, lambda result: result.lines_per_second, "{:,.0f} lines/s")
+        for parquet, csv in (("usage.parquet", "usage.csv"), ("focus.parquet", "focus.csv?version=1.4")):
+            report(f"{parquet} to {csv} (limit 1.3)", [taken[parquet] / taken[csv] for taken in files], float, "{:.2f}")
 
 
 async def bench_dashboard(runs: int) -> None:

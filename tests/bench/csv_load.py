@@ -1,4 +1,4 @@
-"""Measures the export of a year of a large organization, and the memory of the process that sends it."""
+"""Measures files of a year of a large organization, and the memory of the process that sends them."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,23 @@ ORGANIZATION = "org_acme"
 SERIES, DAYS = 1_500, 396
 """13 months; one in seventeen combinations of day and series has a correction."""
 PATH = "/api/v1/export/usage.csv"
+FILES = ("usage.csv", "usage.parquet", "focus.csv?version=1.4", "focus.parquet")
 MICRO = 1_000_000
+
+COPY_OF_THE_SAME = """
+    SELECT used.day AS date, s.product, s.feature_kind, f.category, f.category AS category_now, s.feature, f.display_name, s.agent_id, a.name,
+        a.state, s.surface, line.line, line.credits * 0.000001 AS credits, line.events, 'org_acme' AS organization_id, 'Asia/Kathmandu'
+    FROM usage_series AS s
+    JOIN features AS f USING (organization_id, product, feature_kind, feature)
+    JOIN agents AS a USING (organization_id, agent_id)
+    JOIN usage_daily AS used USING (organization_id, series_id)
+    LEFT JOIN usage_corrections AS corrected
+        ON (corrected.organization_id, corrected.day, corrected.series_id) = (used.organization_id, used.day, used.series_id)
+    CROSS JOIN LATERAL (VALUES ('usage', used.credits - coalesce(corrected.credits, 0), used.events), ('correction', corrected.credits, 0))
+        AS line(line, credits, events)
+    WHERE line.credits <> 0
+"""
+"""The lines of usage.csv, not sorted: what Postgres itself can send to a client that does nothing with it."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +90,34 @@ async def measure_csv(url: str, token: str, process: ServiceProcess, expected_mi
     return CsvResult(lines / seconds, lines, len(body) / 1e6, 1000 * first_s, month_mb, peak_mb(process))
 
 
-async def take(client: httpx.AsyncClient, parameters: dict[str, str]) -> tuple[float, float, bytes]:
+async def measure_files(url: str, token: str) -> dict[str, float]:
+    """Seconds for each of FILES, of all days."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120) as client:
+        return {file: (await take(client, {"range": "all"}, f"/api/v1/export/{file}"))[0] for file in FILES}
+
+
+async def measure_copy(dsn: str) -> float:
+    """Lines per second of a COPY of the same lines by Postgres alone."""
+    lines = 0
+
+    async def count(data: bytes) -> None:
+        nonlocal lines
+        lines += data.count(b"\n")
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        began = time.monotonic()
+        await connection.copy_from_query(COPY_OF_THE_SAME, output=count, format="csv")
+        return lines / (time.monotonic() - began)
+    finally:
+        await connection.close()
+
+
+async def take(client: httpx.AsyncClient, parameters: dict[str, str], path: str = PATH) -> tuple[float, float, bytes]:
     """Seconds to the end, seconds to the first line, and the body."""
     began, first_s, pieces = time.monotonic(), 0.0, []
-    async with client.stream("GET", PATH, params=parameters) as answer:
+    async with client.stream("GET", httpx.URL(path).copy_merge_params(parameters)) as answer:
         answer.raise_for_status()
         async for piece in answer.aiter_raw():
             pieces.append(piece)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from query_api.calendar import Days
 from query_api.exports.focus.domain.columns import TABLES
 from query_api.exports.focus.domain.metadata import describe_datasets
-from support.data.table_rows import TOPIC, TableRows
+from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
 NOW = datetime(2026, 11, 22, 12, 0, 30, 999, tzinfo=UTC)
@@ -48,9 +48,7 @@ def test_without_a_watermark_nothing_is_said_about_recency() -> None:
 
 async def test_a_parquet_file_has_the_metadata_of_its_dataset(api: Api, db: TableRows) -> None:
     await db.organization()
-    await db.execute(
-        "INSERT INTO partition_progress (topic, partition, caught_up_at) VALUES ($1, 0, '2026-11-20T12:00:00Z')", TOPIC
-    )
+    await db.progress(0, datetime(2026, 11, 20, 12, tzinfo=UTC))
     days = "from=2026-11-19&to=2026-11-20"
     answer = await api.ask(f"/api/v1/export/focus.json?{days}")
     assert answer.headers["content-type"] == "application/json"
