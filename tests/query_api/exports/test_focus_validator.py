@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.clients.export_files import special
-from support.data.table_rows import TableRows
+from support.data.table_rows import MICRO, TableRows
 from support.services.query_api import Api
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -86,12 +86,49 @@ async def run(site_packages: Path, *arguments: str) -> str:
     return output.decode()
 
 
-async def test_the_official_validator_finds_nothing_that_focus_refuses(
-    api: Api, db: TableRows, tmp_path: Path, site_packages: Path
-) -> None:
+NOT_OURS_WITHOUT_LINES = {
+    "ConsumedQuantity-C-006-C": "as above",
+    **dict.fromkeys(
+        (
+            "ChargeCategory-C-003-M", "ChargeFrequency-C-003-M", "ServiceCategory-C-003-M", "ServiceSubcategory-C-003-M",
+            "ServiceSubcategory-C-004-M",
+        ),
+        "one of several values is allowed: that no line has a value is taken as a violation of each",
+    ),
+}  # fmt: skip
+"""Rules that fail on a file that has only its header."""
+
+
+async def fill(db: TableRows, history: str) -> None:
+    """Usage, corrections and overage; then also add-ons, a minimum commitment and an older contract in another currency."""
+    if history == "empty":
+        await db.organization()
+        return
     acme = await special(db, "Asia/Kathmandu", "org_acme")
     await db.execute("UPDATE contracts SET credit_price = 50000, overage_price = 75001, currency = 'USD'")
     await db.use(acme, "api", "namespace", "tiny", "2026-11-22", 1)
+    if history == "two currencies":
+        await db.contract(
+            acme,
+            "old",
+            "2025-01-01",
+            "2025-07-01",
+            credit_price=3,
+            overage_price=5,
+            currency="EUR",
+            minimum_commitment=MICRO,
+        )
+        await db.period(acme, "old", "p", "2025-01-01", "2025-07-01", api=1, add_ons=[(2, True), (3, False)])
+        await db.use(acme, "api", "namespace", "search", "2025-03-01", 40 * MICRO)
+        await db.correct(acme, "api", "namespace", "search", "2025-03-01", -2 * MICRO)
+        await db.use(acme, "api", "namespace", "search", "2025-08-31", 5)  # without a contract
+
+
+@pytest.mark.parametrize("history", ["one currency", "two currencies", "empty"])
+async def test_the_official_validator_finds_nothing_that_focus_refuses(
+    api: Api, db: TableRows, tmp_path: Path, site_packages: Path, history: str
+) -> None:
+    await fill(db, history)
     file = tmp_path / "focus.csv"
     file.write_bytes((await api.ask("/api/v1/export/focus.csv?range=all")).content)
     report = await run(
@@ -104,7 +141,7 @@ async def test_the_official_validator_finds_nothing_that_focus_refuses(
     # Rules that only depend on other rules fail together with them.
     follows = re.compile("failed child rules|Upstream dependency failed")
     failed = {rule for rule, verdict, why in checked if verdict == "FAIL" and not follows.search(why)}
-    assert failed == set(NOT_OURS), report[-4000:]
+    assert failed == set(NOT_OURS_WITHOUT_LINES if history == "empty" else NOT_OURS), report[-4000:]
 
 
 async def test_months_are_one_dataset_of_one_schema(

@@ -94,7 +94,7 @@ async def test_an_empty_parquet_file_has_its_columns(api: Api, db: TableRows, na
 
 
 async def test_texts_are_exact_and_ids_stay_texts(api: Api, db: TableRows) -> None:
-    acme = await db.organization(name="=Acme")
+    acme = await db.organization()
     for feature in ("=1+1", "0012", "1e5", "@SUM(1)", "'quoted"):
         await db.use(acme, "api", "namespace", feature, "2026-11-01", 1)
     await db.feature(acme, "api", "namespace", "0012", "2026-01-01", "-Category", "+Name")

@@ -88,7 +88,7 @@ def format_decimals(values: Any) -> Any:
     low, high = np.frombuffer(values.buffers()[1], "<i8").reshape(-1, 2)[values.offset :][: len(values)].T
     places = values.type.scale
     if not (high == low >> 63).all() or (low == np.iinfo(np.int64).min).any():
-        return pa.array([None if each is None else _text(each.as_py()) for each in values], pa.string())
+        return pa.array([None if each is None else _text(each) for each in values.to_pylist()], pa.string())
     if places == COST_PLACES and not (low % 10 ** (COST_PLACES - PLACES)).any():
         low, places = low // 10 ** (COST_PLACES - PLACES), PLACES
     units, one = np.abs(low), 10**places
