@@ -11,12 +11,11 @@ from query_api.exports.domain.cells import CellRules
 from query_api.exports.domain.focus import FocusDay, focus_days, focus_labels, purchase_lines
 from query_api.exports.domain.focus_corrections import correction_lines, price_corrections
 from query_api.exports.domain.labels import Catalog, Label, UsedSeries
-from query_api.exports.focus.batches import FocusUsage, usage_batch, usage_of_people, usage_of_rows
+from query_api.exports.focus.batches import usage_batch, usage_of_people, usage_of_rows
 from query_api.exports.focus.domain import charges
-from query_api.exports.focus.domain.charges import DayInvoice, bill_by_period, day_invoices, sku_details
+from query_api.exports.focus.domain.charges import bill_by_period, day_invoices, sku_details
 from query_api.exports.focus.queries import copy_focus_people
 from query_api.exports.focus.reading import FocusData
-from query_api.exports.formats.batches import Batch
 from query_api.exports.formats.files import Parts, copied, lines_of
 from query_api.exports.parts import ALL_KINDS, label_months, read_catalog, read_usage_rows
 from query_api.exports.queries import copy_focus_1_2, copy_focus_1_2_people, select_exported_series
@@ -65,20 +64,23 @@ async def parts_1_4(
         calendar = focus_days(month, account.time_zone, book.contracts, book.periods, rules)
         calendar = bill_by_period(calendar, book.periods, account.time_zone)
         invoices = day_invoices(calendar, book.periods, rules)
+        cells, details = focus_labels(labels, rules), [sku_details(label) for label in labels]
         if data.who is None:
             async for days, rows in read_usage_rows(session, labels, month, None):
                 some = slice((days.first - month.first).days, (days.last - month.first).days + 1)
+                used = usage_of_rows(rows)
                 yield await asyncio.to_thread(
-                    batch_1_4, usage_of_rows(rows), labels, calendar[some], invoices[some], data, rules
+                    usage_batch, used, cells, details, calendar[some], invoices[some], account
                 )
         else:
             for day, invoice in zip(calendar, invoices, strict=True):
-                of_day = _of_day(labels, day)
-                copy = partial(copy_focus_people, session, [label.series_id for label in of_day], day.day, data.who)
+                of_day = [at for at, label in enumerate(labels) if label.first <= day.day <= label.last]
+                copy = partial(copy_focus_people, session, [labels[at].series_id for at in of_day], day.day, data.who)
+                about = [cells[at] for at in of_day], [details[at] for at in of_day], [day], [invoice], account
                 async with aclosing(copied(copy)) as pieces:
                     async for piece in pieces:
                         used = await asyncio.to_thread(usage_of_people, piece, rules)
-                        yield await asyncio.to_thread(batch_1_4, used, of_day, [day], [invoice], data, rules)
+                        yield await asyncio.to_thread(usage_batch, used, *about)
     if data.names_who:
         return
     for lines in (
@@ -87,14 +89,6 @@ async def parts_1_4(
     ):
         async for part in lines_of(lines):
             yield part
-
-
-def batch_1_4(
-    usage: FocusUsage, labels: list[Label], calendar: list[FocusDay], invoices: list[DayInvoice], data: FocusData,
-    rules: CellRules,
-) -> Batch:  # fmt: skip
-    details = [sku_details(label) for label in labels]
-    return usage_batch(usage, focus_labels(labels, rules), details, calendar, invoices, data.account)
 
 
 def _of_day(labels: list[Label], day: FocusDay) -> list[Label]:

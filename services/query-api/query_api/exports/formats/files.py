@@ -85,12 +85,25 @@ async def write_file(writer: FileWriter, parts: Parts) -> AsyncGenerator[bytes, 
     """The file in pieces of up to PIECE_BYTES. It is whole only if the iterator ends without an error."""
     for piece in _cut(writer.begin()):
         yield piece
-    async with aclosing(parts):
-        async for part in parts:
+    async with aclosing(_ahead(parts)) as read:
+        async for part in read:
             for piece in _cut(await asyncio.to_thread(writer.add, part)):
                 yield piece
     for piece in _cut(await asyncio.to_thread(writer.end)):
         yield piece
+
+
+async def _ahead(parts: Parts) -> Parts:
+    """The parts; the next one is read while the last one is written and sent."""
+    async with aclosing(parts):
+        coming = asyncio.ensure_future(anext(parts, None))
+        try:
+            while (part := await coming) is not None:
+                coming = asyncio.ensure_future(anext(parts, None))
+                yield part
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
 
 def _cut(data: bytes) -> Iterable[bytes]:
