@@ -83,6 +83,7 @@ def file_headers(file_name: str, media_type: str) -> dict[str, str]:
     """Headers of an attachment (RFC 6266). The name must be ASCII without quotes."""
     return {
         "Content-Type": media_type,
+        "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{file_name}"',
     }
 

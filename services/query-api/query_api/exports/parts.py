@@ -67,7 +67,7 @@ A_FILE: dict[int | str, dict[str, Any]] = {
     }
 }
 A_JSON_FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": _COMPLETE, "content": {"application/json": {"schema": {"type": "object"}}}}
+    200: {"description": _COMPLETE, "content": {"application/json": {"schema": {"type": "object"}}}, "headers": {}}
 }
 A_PARQUET_FILE: dict[int | str, dict[str, Any]] = {
     200: {
