@@ -169,3 +169,24 @@ def test_rounds_half_even_once(quantity: int, credits: int, per: int) -> None:
         abs(Rate(1, "", "", "", "", "", credits, per, 0, 0, 0).credits_of(quantity) * per - quantity * credits) * 2
         <= per
     )
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "org"]), st.sampled_from(["*", "gpt"]), st.sampled_from([NEVER, 5.0, 50.0, 500.0])
+        )
+    )
+)
+def test_rates_cover_usage_from_the_earliest_time_that_they_name(rates: list[tuple[str, str, float]]) -> None:
+    """Held usage before that time is not tried: no rate would be found."""
+    card = card_of(
+        *(
+            make_rate(at, organization=scope, feature=feature, effective=begin, received=100.0 + at)
+            for at, (scope, feature, begin) in enumerate(rates)
+        )
+    )
+    covered_from = card.stretches_of("org", "assistant", "model", "gpt", "tokens").covered_from
+    assert covered_from == min((begin for _, _, begin in rates), default=float("inf"))
+    for occurred in (0.0, 5.0, 49.0, 50.0, 100.0, 501.0):
+        assert (rate_id_at(card, occurred) is not None) == (occurred >= covered_from)

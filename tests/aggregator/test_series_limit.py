@@ -251,14 +251,6 @@ def test_of_two_decisions_about_a_series_the_last_one_counts() -> None:
     assert (catalog.series_ids[own], catalog.folded_series) == (1, {})
 
 
-def test_features_with_a_rate_are_those_of_the_organization_and_the_deployment() -> None:
-    card = RateCard()
-    for number, (scope, feature) in enumerate([("", "*"), ("org_acme", "a"), ("org_globex", "b")]):
-        card.add([Rate(number, scope, "assistant", "model", feature, "tokens", 1, 1, float("-inf"), 0.0, number)])
-    assert card.features_of("org_acme", "assistant", "model", "tokens") == {"*", "a"}
-    assert card.features_of("org_acme", "assistant", "model", "calls") == set()
-
-
 def test_rates_found_for_features_that_differ_are_bounded() -> None:
     card = RateCard()
     card.add([Rate(1, "", "assistant", "model", "*", "tokens", 1, 1, float("-inf"), 0.0, 0)])

@@ -28,6 +28,8 @@ from support.data.people import random_who, with_another_actor
 from support.services.aggregator import CATALOG, TOPIC
 
 from simulation import aggregator_sql
+from simulation.aggregator_sql.ledger import make_ledger_day
+from simulation.aggregator_sql.rows import Organization
 from simulation.kafka import MARKER, Consumer, Kafka, Producer
 from simulation.postgres import FaultRates, Pool, Postgres
 from simulation.truth import ZONES, add_up, compare
@@ -127,7 +129,7 @@ class Scenario:
         self.world = World(seed)
         chance = self.world.chance
         self.postgres = Postgres(self.world, SQL, aggregator_sql.STATEMENTS, aggregator_sql.NAMES)
-        self.postgres.table("organizations")[""] = aggregator_sql.Organization(0)
+        self.postgres.table("organizations")[""] = Organization(0)
         self.today = (began.date() - date(1970, 1, 1)).days
         self.postgres.table("ledger_days").update(dict.fromkeys(range(self.today - 465, self.today + 8), True))
         self.kafka = Kafka(self.world)
@@ -209,7 +211,7 @@ class Scenario:
         day = self.today + AWAY_DAYS[2]
         busy = {table for transaction in self.postgres.open for table, _ in transaction.held}
         if self.postgres.trace is None and not busy & {"whole_ledger", "ledger", "held", "reasons", "strays"}:
-            aggregator_sql.make_ledger_day(self.postgres, day)
+            make_ledger_day(self.postgres, day)
 
     def partitions(self) -> list[TopicPartition]:
         return [TopicPartition(TOPIC, at) for at in self.usage]

@@ -4,6 +4,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from math import inf
 from typing import NamedTuple
 
 from flexcredits_schemas.credits import round_half_even
@@ -77,6 +78,15 @@ class Stretches:
         """The times at which at() may change, ascending."""
         return tuple(sorted({end for timeline in self.timelines for end in timeline.ends}))
 
+    @cached_property
+    def covered_from(self) -> float:
+        """The time from which on at() gives a rate, in seconds since 1970; infinity if there is none."""
+        begins = (
+            next((begin for begin, first in zip((-inf, *ends), firsts, strict=True) if first is not None), inf)
+            for ends, _, firsts in self.timelines
+        )
+        return min(begins, default=inf)
+
 
 def first_of(one: Rate | None, other: Rate | None) -> Rate | None:
     """The one that was received first."""
@@ -94,7 +104,6 @@ class RateCard:
 
     def __init__(self) -> None:
         self._rates: dict[Kind, list[Rate]] = {}
-        self._features: dict[tuple[str, str, str, str], set[str]] = {}
         self._timelines: dict[Kind, Timeline] = {}
         self._stretches: dict[tuple[Kind, ...], Stretches] = {}
         """By the keys of `_rates` that may apply to usage."""
@@ -104,8 +113,6 @@ class RateCard:
         for rate in rates:
             key = (rate.organization, rate.product, rate.feature_kind, rate.feature, rate.unit)
             self._rates.setdefault(key, []).append(rate)
-            kind = (rate.organization, rate.product, rate.feature_kind, rate.unit)
-            self._features.setdefault(kind, set()).add(rate.feature)
             self._timelines.pop(key, None)
             self._stretches.clear()
             self._found.clear()
@@ -127,11 +134,6 @@ class RateCard:
     ) -> tuple[float, ...]:
         """The times at which rate_at() may give another rate than just before, ascending."""
         return self.stretches_of(organization, product, feature_kind, feature, unit).ends
-
-    def features_of(self, organization: str, product: str, feature_kind: str, unit: str) -> set[str]:
-        """The features with a rate of the organization or the deployment; ANY_FEATURE if all have one."""
-        scopes = (organization, DEPLOYMENT)
-        return set[str]().union(*(self._features.get((scope, product, feature_kind, unit), ()) for scope in scopes))
 
     def stretches_of(self, organization: str, product: str, feature_kind: str, feature: str, unit: str) -> Stretches:
         """The rates of this usage by time. Kinds with the same rates get the same object, until a rate is added."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aggregator.backlog.held import Place, release_held
+from aggregator.backlog.held import Passes, release_held
 from aggregator.backlog.quarantined import CatalogPlace, retry_catalog_events, retry_due
 from aggregator.backlog.turns import Turns
 from aggregator.catalog.events import apply_catalog_events
@@ -53,7 +53,7 @@ class Aggregator:
         self.catalog = Catalog()
         self.catalog_events = 0
         self.applying = Turns[CatalogPlace]()
-        self.releasing = Turns[Place]()
+        self.releasing = Passes()
         self.retrying = Turns[None]()
 
     async def learn(self, *events: dict[str, Any]) -> None:

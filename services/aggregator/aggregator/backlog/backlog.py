@@ -3,7 +3,7 @@
 from runtime.postgres.pool import Pool
 
 from aggregator import metrics
-from aggregator.backlog.held import Place, release_held
+from aggregator.backlog.held import Passes, release_held
 from aggregator.backlog.quarantined import CatalogPlace, retry_catalog_events, retry_due
 from aggregator.backlog.turns import Turns
 from aggregator.catalog.reader import CatalogReader
@@ -18,7 +18,7 @@ class Backlog:
         self._topics = topic, catalog_reader.topic
         self._catalog_reader = catalog_reader
         self._applying = Turns[CatalogPlace]()
-        self._releasing = Turns[Place]()
+        self._releasing = Passes()
         self._retrying = Turns[None]()
 
     async def work_off(self) -> bool:

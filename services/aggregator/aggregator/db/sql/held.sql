@@ -15,34 +15,66 @@ FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::integer[], $5::float8[
          kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value, received, attribution_id, run, run_id, parent_id,
          quantities, feature)
 
--- name: select_releasable
--- Kinds of held usage that the sweep checks before it reads rows. Kinds that failed recently are not retried yet.
-SELECT DISTINCT h.organization_id, o.organization, o.time_zone, h.series_id, h.unit,
-    s.product, s.feature_kind, s.feature, s.agent_id, s.surface
-FROM usage_held h JOIN organizations o USING (organization_id) JOIN usage_series s USING (series_id)
-WHERE h.waits_for <> 'sum_limit' AND NOT EXISTS (
-    SELECT FROM quarantine q WHERE (q.organization_id, q.component, q.step) = (h.organization_id, 'aggregator', 'release') AND q.retry_at > now())
+-- name: select_held_organizations
+-- Organizations after $1 with usage that may be released, but not those whose release failed recently.
+-- The walk takes one step through an index for each organization, independent of the number of its events. A statement
+-- without a parameter would keep its plan.
+WITH RECURSIVE walk (organization_id) AS (
+    SELECT $1::integer
+    UNION ALL
+    SELECT next.organization_id
+    FROM walk CROSS JOIN LATERAL (
+        SELECT organization_id FROM usage_held WHERE waits_for <> 'sum_limit' AND organization_id > walk.organization_id
+        ORDER BY organization_id NULLS FIRST LIMIT 1) AS next
+)
+SELECT o.organization_id, o.organization, o.time_zone FROM walk JOIN organizations o USING (organization_id)
+WHERE organization_id > $1 AND NOT EXISTS (
+    SELECT FROM quarantine q WHERE (q.organization_id, q.component, q.step) = (o.organization_id, 'aggregator', 'release') AND q.retry_at > now())
 
--- name: has_held_feature
--- Whether this held usage, of a series that stands for others, has one of these features.
-SELECT EXISTS (SELECT FROM usage_held WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' AND unit = $3
-    AND feature IN (SELECT unnest($4::text[]))) AS has_feature
+-- name: select_held_kinds
+-- The next $4 kinds of held usage of an organization after ($2, $3): the rate that a kind waits for, and its series.
+-- The walk takes one step through an index for each kind, independent of the number of its events.
+WITH RECURSIVE walk (rate_key, series_id, unit, own_feature, steps) AS (
+    SELECT $2::text COLLATE "C", $3::integer, NULL, NULL, 0
+    UNION ALL
+    SELECT next.rate_key, next.series_id, next.unit, next.feature, walk.steps + 1
+    FROM walk CROSS JOIN LATERAL (
+        SELECT rate_key, series_id, unit, feature FROM usage_held
+        WHERE organization_id = $1 AND waits_for <> 'sum_limit' AND (rate_key, series_id) > (walk.rate_key, walk.series_id)
+        ORDER BY rate_key, series_id, kafka_partition NULLS FIRST LIMIT 1) AS next
+    WHERE walk.steps < $4
+)
+SELECT w.rate_key, series_id, w.unit, w.own_feature, s.product, s.feature_kind, s.feature, s.agent_id, s.surface
+FROM walk w JOIN usage_series s USING (series_id) WHERE w.steps > 0 ORDER BY w.steps
 
--- name: select_held_partitions
--- Kafka partitions of this held usage, in lock order.
-SELECT DISTINCT kafka_partition FROM usage_held
-WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' ORDER BY 1
+-- name: select_held_portion
+-- The first $6 held events of these kinds, kind by kind and in Kafka order, each kind after a place ($4, $5).
+-- It locks nothing. A nested loop keeps the order of the kinds, and ends with the limit.
+SELECT kind.position, h.ledger_bucket, h.identity, h.series_id, h.kafka_partition, h.kafka_offset, h.occurred, h.corrects_bucket, h.corrects
+FROM unnest($2::text[], $3::integer[], $4::integer[], $5::bigint[])
+    WITH ORDINALITY AS kind(rate_key, series_id, kafka_partition, kafka_offset, position)
+CROSS JOIN LATERAL (
+    SELECT ledger_bucket, identity, series_id, kafka_partition, kafka_offset, extract(epoch FROM occurred_at)::float8 AS occurred,
+        corrects_bucket, corrects
+    FROM usage_held
+    WHERE organization_id = $1 AND waits_for <> 'sum_limit' AND rate_key = kind.rate_key AND series_id = kind.series_id
+        AND (kafka_partition, kafka_offset) > (kind.kafka_partition, kind.kafka_offset)
+    ORDER BY kafka_partition NULLS FIRST, kafka_offset LIMIT $6) AS h
+LIMIT $6
+
+-- name: select_held_originals
+-- Events that corrections refer to, in one ledger partition, and whether their corrections wait for them.
+SELECT identity, series_id, held AND corrects IS NULL AS is_waiting FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[])
 
 -- name: lock_held
--- Locks the next held usage of one series from these partitions, in Kafka order.
+-- Locks held usage that may be released.
 -- Skips rows that another aggregator is releasing, and rows beyond the limit of sums, which only an operator retries.
-SELECT ledger_bucket, identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, quantity,
+SELECT h.ledger_bucket, h.identity, organization_id, series_id, extract(epoch FROM occurred_at)::float8 AS occurred, credits, quantity,
     unit, kafka_partition, kafka_offset, waits_for, corrects_bucket, corrects, value,
     extract(epoch FROM received_at)::float8 AS received, attribution_id, run, run_id, parent_id, quantities, feature
-FROM usage_held
-WHERE organization_id = $1 AND series_id = $2 AND waits_for <> 'sum_limit' AND kafka_partition = ANY($3::integer[])
-    AND (kafka_partition, kafka_offset) > ($4, $5)
-ORDER BY kafka_partition, kafka_offset LIMIT $6 FOR UPDATE SKIP LOCKED
+FROM unnest($1::integer[], $2::uuid[]) AS d(ledger_bucket, identity)
+JOIN usage_held h ON h.ledger_bucket = d.ledger_bucket AND h.identity = d.identity
+WHERE waits_for <> 'sum_limit' FOR UPDATE OF h SKIP LOCKED
 
 -- name: await_unit
 -- Names the unit whose rate usage with several quantities waits for now.
