@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aggregator.catalog.events import RATES_PER_MONTH, apply_catalog_events
+from aggregator.catalog.events import apply_catalog_events
+from aggregator.catalog.rates import RATES_PER_MONTH
 from aggregator.catalog.zone_rules import record_zone_rules
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import load_progress

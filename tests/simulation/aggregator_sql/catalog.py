@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from simulation.aggregator_sql.rows import Organization, Rows
+from simulation.aggregator_sql.rows import Organization, Rows, each
 from simulation.postgres import Transaction
 
 
@@ -51,6 +51,10 @@ def select_changed_organizations(t: Transaction, version: int) -> Rows:
 
 def has_rate(t: Transaction, organization_id: int, source: str, event_id: str) -> Rows:
     return [(t.get("rates", (organization_id, source, event_id)) is not None,)]
+
+
+def select_known_rates(t: Transaction, organization_id: int, *names: Sequence[str]) -> Rows:
+    return [place for place in each(*names) if t.get("rates", (organization_id, *place)) is not None]
 
 
 def has_rates(_: Transaction, __: int, ___: datetime, ____: int) -> Rows:
@@ -112,8 +116,9 @@ def lock_catalog_shared(t: Transaction, number: int, statement_timeout: str) -> 
     return [(statement_timeout, f"{float(statement_timeout.removesuffix('s')) * 0.75:g}s", None)]
 
 
-def insert_wakeup(t: Transaction, organization_id: int) -> None:
-    t.append("wakeups", organization_id)
+def insert_wakeups(t: Transaction, organization_ids: Sequence[int]) -> None:
+    for organization_id in organization_ids:
+        t.append("wakeups", organization_id)
 
 
 NAMES = {
@@ -121,6 +126,7 @@ NAMES = {
     "upsert_organization": "time_zone",
     "select_changed_organizations": "organization organization_id time_zone",
     "has_rate": "has_rate",
+    "select_known_rates": "source event_id",
     "has_rates": "has_rates",
     "is_in_its_part": "is_in_its_part",
     "select_changed_rates": "rate_id organization product feature_kind feature unit credits per effective_from received offset part_of",

@@ -177,6 +177,7 @@ async def _apply_quarantined_events(
             await connection.fetch(SQL["delete_quarantined_records"], topic, [0] * len(done), done)
             await connection.execute(SQL["resolve_progress"], topic, [0], [applied], [0], [len(rejections)])
             await connection.execute(SQL["insert_reload"], organization_id)
+            await connection.execute(SQL["insert_wakeups"], [organization_id])
             await connection.execute(SQL["retry_now"], [organization_id])
         has_more = len(records) == EVENTS_AT_ONCE
         if not has_more and reason is None:

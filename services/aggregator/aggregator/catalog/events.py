@@ -1,33 +1,19 @@
 """Writes catalog events into their tables: one transaction per range of the catalog topic, fenced as usage is."""
 
-import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 
 import structlog
 from flexcredits_schemas.codec import InvalidEvent, decode
-from flexcredits_schemas.decoding.decimals import micro
-from flexcredits_schemas.events import (
-    Actor,
-    Agent,
-    Contract,
-    ContractData,
-    Correction,
-    CreditPeriod,
-    Feature,
-    Group,
-    Member,
-    Organization,
-    ProductAmounts,
-    Rate,
-    RateData,
-    Usage,
-)
+from flexcredits_schemas.events import Contract, Correction, Organization, Rate, Usage
 from flexcredits_schemas.zones import TZ_VERSION, changes_of
-from msgspec import Raw
 from runtime.isolation import describe_failure, is_data_failure
 from runtime.postgres.pool import Connection, Pool
 
+from aggregator.catalog.contracts import apply_contract
+from aggregator.catalog.directory import writes_of
+from aggregator.catalog.rates import ALL_ORGANIZATIONS, SentRate, apply_rate, apply_rates
 from aggregator.db.catalog_cache import CATALOG_LOCK
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import OffsetGap
@@ -39,9 +25,6 @@ from aggregator.domain.record import Record
 from aggregator.metrics import DEAD_LETTERS, QUARANTINES
 
 log = structlog.get_logger()
-ALL_ORGANIZATIONS = 0
-RATES_PER_MONTH = 10_000
-"""Of an organization. Every aggregator has all rates in memory, some 500 bytes each, and computes what they change."""
 
 
 async def apply_catalog_events(
@@ -68,8 +51,9 @@ async def apply_catalog_events(
             raise OffsetGap(f"{topic}: Postgres expects offset {position}, Kafka delivers {begin}")
         rejections: list[Rejection] = []
         failures: list[tuple[int, Record, Exception]] = []
-        concerned: set[int] = set()
-        for record in records:
+        concerned, beyond, left = await _apply_at_once(connection, records)
+        rejections += beyond
+        for record in left:
             try:
                 async with connection.transaction():
                     concerned.add(await apply_catalog_event(connection, record))
@@ -82,6 +66,7 @@ async def apply_catalog_events(
         await _keep(connection, topic, failures)
         if concerned:
             await connection.execute(SQL["retry_now"], sorted(concerned))
+            await connection.execute(SQL["insert_wakeups"], sorted(concerned))
         await insert_dead_letters(connection, topic, rejections)
         received = [max(record.timestamp for record in records) / 1000 if records else None]
         records_end = [records[-1].offset + 1 if records else None]
@@ -92,6 +77,54 @@ async def apply_catalog_events(
         )  # fmt: skip
     DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
     return end
+
+
+async def _apply_at_once(
+    connection: Connection, records: Sequence[Record]
+) -> tuple[set[int], list[Rejection], list[Record]]:
+    """Apply with few statements the events whose order among others does not matter, and rates in their order: no aggregator
+    counts meanwhile, and one organization may send very many.
+
+    Returns the numbers of their organizations, the events that are rejected, and the records to apply one at a time.
+    """
+    writes = defaultdict[str, list[tuple[str, tuple[object, ...]]]](list)
+    rates = defaultdict[str, list[SentRate]](list)
+    left, rejections, concerned = list[Record](), list[Rejection](), set[int]()
+    for record in records:
+        try:
+            event = decode(record.value or b"")
+        except InvalidEvent as error:
+            rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
+            continue
+        except Exception as error:
+            if not is_data_failure(error):
+                raise
+            left.append(record)
+            continue
+        found, name = writes_of(event, record.offset), event.subject or ""
+        for statement, parameters in found:
+            writes[statement].append((name, parameters))
+        if isinstance(event, Rate):
+            rates[name].append(SentRate(event, record))
+        elif not found:
+            left.append(record)
+    try:
+        async with connection.transaction():
+            writers = {name for rows in writes.values() for name, _ in rows}
+            numbers = await _organization_ids(connection, writers | rates.keys())
+            concerned |= {numbers[name] for name in writers}
+            for statement, rows in writes.items():
+                await connection.executemany(SQL[statement], [(numbers[name], *values) for name, values in rows])
+            for name, sent in rates.items():
+                applied = await apply_rates(connection, numbers[name], sent)
+                rejections += applied.rejections
+                left += applied.left
+                concerned |= set() if applied.is_full else {numbers[name]}
+    except Exception as error:
+        if not is_data_failure(error):
+            raise
+        return set(), [], [*records]
+    return concerned, rejections, sorted(left, key=lambda record: record.offset)
 
 
 async def _set_aside(
@@ -145,62 +178,14 @@ async def apply_catalog_event(connection: Connection, record: Record) -> int:
     if isinstance(event, Organization):
         await _apply_organization(connection, event, record.offset)
     organization_id = await _organization_id(connection, event.subject or "")
-    at = (event.time, record.offset)
-    match event:
-        case Contract():
-            received_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-            await _apply_contract(connection, organization_id, event, record.offset, received_at)
-        case Member(data=member):
-            person = (member.email.lower(), member.name, member.role, member.removed)
-            await connection.execute(SQL["upsert_member"], organization_id, *person, *at)
-        case Actor():
-            await _apply_actor(connection, organization_id, event, record.offset)
-        case Group(data=group):
-            owners = sorted({email.lower() for email in group.owner_emails or []})
-            version = (group.id, group.name, group.parent, owners)
-            await connection.execute(SQL["upsert_people_group"], organization_id, *version, *at)
-        case Agent(data=agent):
-            entry = (agent.id, agent.state, agent.name, agent.owner)
-            await connection.execute(SQL["upsert_agent"], organization_id, *entry, *at)
-        case Feature(data=feature):
-            key = (feature.product, feature.feature_kind, feature.feature, feature.effective_from)
-            names = (feature.display_name, feature.category)
-            await connection.execute(SQL["upsert_feature"], organization_id, *key, *names, *at)
-        case Rate(data=rate):
-            price = (micro(rate.credits), micro(rate.per or Raw(b'"1"')), rate.effective_from)
-            received = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-            if not await connection.fetchval(SQL["has_rate"], organization_id, event.source, event.id):
-                await _check_number(connection, organization_id, received)
-                await _check_whole(connection, organization_id, rate)
-                await connection.execute(
-                    SQL["insert_rate"], organization_id, rate.product, rate.feature_kind, rate.feature, rate.unit,
-                    rate.part_of, *price, received, record.offset, event.source, event.id,
-                )  # fmt: skip
-    await connection.execute(SQL["insert_wakeup"], organization_id)
+    if isinstance(event, Contract):
+        received_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        await apply_contract(connection, organization_id, event, record.offset, received_at)
+    elif isinstance(event, Rate):
+        await apply_rate(connection, organization_id, SentRate(event, record))
+    for statement, parameters in writes_of(event, record.offset):
+        await connection.execute(SQL[statement], organization_id, *parameters)
     return organization_id
-
-
-async def _check_number(connection: Connection, organization_id: int, received: datetime) -> None:
-    """Raises InvalidEvent if the organization has sent RATES_PER_MONTH rates in the month (UTC) of the receipt."""
-    month = received.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    if organization_id != ALL_ORGANIZATIONS and await connection.fetchval(
-        SQL["has_rates"], organization_id, month, RATES_PER_MONTH
-    ):
-        raise InvalidEvent(
-            f"the organization has sent {RATES_PER_MONTH:,} rates in this month: send a rate only when a price changes",
-            "/data",
-        )
-
-
-async def _check_whole(connection: Connection, organization_id: int, rate: RateData) -> None:
-    """Raises InvalidEvent if the unit would be part of itself: then nothing of both units would be charged."""
-    if rate.part_of is not None:
-        units = (rate.product, rate.feature_kind, rate.feature, rate.unit, rate.part_of)
-        if await connection.fetchval(SQL["is_in_its_part"], organization_id, *units):
-            raise InvalidEvent(
-                f"`{rate.part_of}` is part of `{rate.unit}` by another rate, so neither would be charged",
-                "/data/part_of",
-            )
 
 
 async def _apply_organization(connection: Connection, event: Organization, offset: int) -> None:
@@ -215,80 +200,15 @@ async def _apply_organization(connection: Connection, event: Organization, offse
         log.warning("time zone not changed: usage was counted in it", organization=event.subject, time_zone=zone)
 
 
-async def _apply_actor(connection: Connection, organization_id: int, event: Actor, offset: int) -> None:
-    actor, at = event.data, (event.time, offset)
-    email = actor.email.lower() if actor.email else None
-    person = (actor.id, actor.display_name, email, actor.removed, actor.erased)
-    await connection.execute(SQL["upsert_actor"], organization_id, *person, *at)
-    if actor.groups is not None:
-        day = actor.effective_from or event.time.date()
-        groups = list(dict.fromkeys(actor.groups))
-        await connection.execute(SQL["upsert_actor_groups"], organization_id, actor.id, day, groups, *at)
+async def _organization_ids(connection: Connection, names: Set[str]) -> dict[str, int]:
+    """Numbers of these organizations, created if needed. 0 for an event that concerns all organizations."""
+    numbers = {name: ALL_ORGANIZATIONS for name in names if name == ""}
+    if known := sorted(names - numbers.keys()):
+        await connection.execute(SQL["ensure_organizations"], known)
+        rows = await connection.fetch(SQL["select_organizations"], known)
+        numbers |= {row["organization"]: row["organization_id"] for row in rows}
+    return numbers
 
 
-async def _organization_id(connection: Connection, organization: str) -> int:
-    if organization == "":
-        return ALL_ORGANIZATIONS
-    await connection.execute(SQL["ensure_organizations"], [organization])
-    [row] = await connection.fetch(SQL["select_organizations"], [organization])
-    number: int = row["organization_id"]
-    return number
-
-
-def _price_version(data: ContractData, received_at: datetime) -> str:
-    """The JSON from which the query API builds its price history (query_api/contracts/domain/prices.py)."""
-    steps: list[tuple[str | None, Raw, Raw]] = [(None, data.overage_price, data.credit_price)]
-    steps += [(f"{price.effective_from}", price.overage_price, price.credit_price) for price in data.prices or []]
-    return json.dumps(
-        {
-            "received_at": received_at.isoformat(),
-            "currency": data.currency,
-            "is_list": data.prices is not None,
-            "steps": [
-                {"from": begins_on, "overage": _amount(overage), "credit": _amount(credit)}
-                for begins_on, overage, credit in steps
-            ],
-        }
-    )
-
-
-async def _apply_contract(
-    connection: Connection, organization_id: int, event: Contract, offset: int, received_at: datetime
-) -> None:
-    data, team = event.data, event.data.account_team
-    newer = await connection.fetchval(
-        SQL["upsert_contract"], organization_id, data.contract_id, data.from_, data.to, _amount(data.minimum_commitment),
-        _amount(data.overage_price), _amount(data.credit_price), data.currency, team and team.name, team and team.email,
-        team and team.url, event.time, offset, _price_version(data, received_at),
-    )  # fmt: skip
-    if newer is None:
-        return
-    starts, ends = [period.from_ for period in data.credit_periods], [period.to for period in data.credit_periods]
-    other = await connection.fetchrow(SQL["select_overlapping_period"], organization_id, data.contract_id, starts, ends)
-    if other is not None:
-        raise InvalidEvent(
-            f"overlaps credit period {other['credit_period_id']!r} of contract {other['contract_id']!r}",
-            "/data/credit_periods",
-        )
-    await connection.execute(SQL["delete_credit_periods"], organization_id, data.contract_id)
-    for period in data.credit_periods:
-        await _insert_credit_period(connection, organization_id, data.contract_id, period)
-
-
-async def _insert_credit_period(
-    connection: Connection, organization_id: int, contract_id: str, period: CreditPeriod
-) -> None:
-    products = period.products or ProductAmounts()
-    amounts = [_amount(products.assistant), _amount(products.agents), _amount(products.api)]
-    given = [amount for amount in amounts if amount is not None]
-    total = _amount(period.total) if period.total else (sum(given) if given else None)
-    key = (organization_id, contract_id, period.id)
-    await connection.execute(SQL["insert_credit_period"], *key, period.from_, period.to, total, *amounts)
-    for position, add_on in enumerate(period.add_ons or []):
-        await connection.execute(
-            SQL["insert_add_on"], *key, position, add_on.name, micro(add_on.credits), add_on.included
-        )
-
-
-def _amount(raw: Raw) -> int | None:
-    return micro(raw) if raw else None
+async def _organization_id(connection: Connection, name: str) -> int:
+    return (await _organization_ids(connection, {name}))[name]

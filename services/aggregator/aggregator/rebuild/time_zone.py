@@ -115,7 +115,7 @@ async def _sum_up(connection: Connection, number: int) -> None:
     await connection.execute(SQL["delete_organization_months"], number)
     await connection.execute(SQL["insert_organization_months"], number)
     await connection.execute(SQL["insert_totals"], [number])
-    await connection.execute(SQL["insert_wakeup"], number)
+    await connection.execute(SQL["insert_wakeups"], [number])
 
 
 async def _recount(connection: Connection, organization: str) -> ZoneChange:

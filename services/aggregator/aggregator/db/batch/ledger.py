@@ -27,7 +27,7 @@ from aggregator.domain.rollup import Decision, Rollups, decide, fold, fold_runs
 from aggregator.domain.sum_limit import Rooms, fit
 
 FOLD_AT_ONCE = 300
-Parts = Mapping[int, tuple[str, ...]]
+Parts = dict[int, tuple[str, ...]]
 
 
 async def claim(connection: Connection, decisions: Sequence[Decision], result: BatchResult) -> None:
@@ -104,20 +104,21 @@ async def are_same(connection: Connection, copies: Sequence[Copy]) -> list[bool]
 
     Beyond the limits of series and attributions, the first event may be recorded under those that stand for its own.
     """
-    same = [at.first == at.content for at in copies]
-    others = [number for number, at in enumerate(copies) if not same[number] and differs_in_names(at.first, at.content)]
-    if others:
-        firsts = [copies[number].first for number in others]
+    firsts = [at.first for at in copies if at.first != at.content and differs_in_names(at.first, at.content)]
+    series_parts, parts = Parts(), Parts()
+    if firsts:
         series_parts = await select_series_parts(connection, {first.series_id for first in firsts})
         parts = await select_parts(connection, {at.attribution_id for at in firsts if at.attribution_id is not None})
-        for number in others:
-            same[number] = _counts_as(copies[number], series_parts, parts)
-    return same
+    return [_is_same(at, series_parts, parts) for at in copies]
 
 
-def _counts_as(copy: Copy, series_parts: Parts, parts: Parts) -> bool:
+def _is_same(copy: Copy, series_parts: Parts, parts: Parts) -> bool:
+    """As are_same, with the dimensions of the series of first events, and the parts of their attributions."""
     first = copy.first
-    if not SeriesKey._make(copy.series).counts_as(series_parts.get(first.series_id, ())):
+    if first == copy.content:
+        return True
+    recorded = series_parts.get(first.series_id, ())
+    if not differs_in_names(first, copy.content) or not SeriesKey._make(copy.series).counts_as(recorded):
         return False
     if first.attribution_id is None or copy.attribution is None:
         return first.attribution_id == copy.content.attribution_id
@@ -184,14 +185,15 @@ async def correct(
     originals = await select_originals(connection, (use.corrects for use in corrections if use.corrects))
     contents = await select_contents(connection, map(_key, corrections))
     decisions = [decide_in(catalog, use) for use in sorted(corrections, key=lambda use: (use.partition, use.offset))]
-    parts = await select_other_parts(connection, decisions, originals)
+    # One statement for all: corrections may be sent again in any number.
+    firsts: list[Content | Original | Decision] = [*contents.values(), *originals.values(), *decisions]
+    parts = await select_series_parts(connection, {at.series_id for at in firsts})
     accepted: list[Decision] = []
     for decided in decisions:
         use, key = decided.use, _key(decided.use)
         content = content_of(use, decided.series_id, None)
         if key in contents:
-            [is_same] = await are_same(connection, [Copy(contents[key], content, use.series, None)])
-            if is_same:
+            if _is_same(Copy(contents[key], content, use.series, None), parts, {}):
                 result.duplicates.append(use)
             else:
                 record_unequal_copy(use, result)

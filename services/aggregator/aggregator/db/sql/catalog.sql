@@ -232,20 +232,26 @@ WHERE (t.event_at, t.event_offset) < (excluded.event_at, excluded.event_offset)
 -- name: is_in_its_part
 -- Whether the unit $6 is part of the unit $5, directly or through others.
 -- By the newest rates that may apply together with the rate of $5. Those of an organization never concern a rate of the deployment ($1 = 0).
-WITH RECURSIVE newest AS (
-    SELECT DISTINCT ON (organization_id, feature, unit) unit, part_of FROM rates
-    WHERE organization_id IN ($1::integer, 0) AND product = $2::text AND feature_kind = $3::text AND ($4::text = '*' OR feature IN ($4, '*'))
-    ORDER BY organization_id, feature, unit, catalog_offset DESC
-), wholes AS (
+WITH RECURSIVE wholes AS (
     SELECT $6::text AS unit
     UNION
-    SELECT newest.part_of FROM wholes JOIN newest USING (unit) WHERE newest.part_of IS NOT NULL
+    SELECT newest.part_of
+    FROM wholes CROSS JOIN LATERAL (
+        SELECT DISTINCT ON (organization_id, feature) part_of FROM rates
+        WHERE organization_id IN ($1::integer, 0) AND product = $2::text AND feature_kind = $3::text AND unit = wholes.unit
+            AND ($4::text = '*' OR feature IN ($4, '*'))
+        ORDER BY organization_id, feature, catalog_offset DESC) AS newest
+    WHERE newest.part_of IS NOT NULL
 )
 SELECT EXISTS (SELECT FROM wholes WHERE unit = $5::text) AS is_in_its_part
 
 -- name: has_rate
 -- Whether this rate event was applied. A copy is ignored, so that a retry can neither postpone the rate nor be refused.
 SELECT EXISTS (SELECT FROM rates WHERE organization_id = $1 AND source = $2 AND event_id = $3) AS has_rate
+
+-- name: select_known_rates
+-- The rate events, of these of an organization, that were applied.
+SELECT source, event_id FROM unnest($2::text[], $3::text[]) AS d(source, event_id) JOIN rates USING (source, event_id) WHERE organization_id = $1
 
 -- name: has_rates
 -- Whether the organization has so many rates that were received from $2 to before a month later.
@@ -262,6 +268,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO N
 -- Records that a catalog event was applied late, so that every process reloads its catalog.
 INSERT INTO catalog_reloads (organization_id) VALUES ($1)
 
--- name: insert_wakeup
--- Requests an evaluation of this organization; 0 is all of them.
-INSERT INTO alert_wakeups (organization_id) VALUES ($1)
+-- name: insert_wakeups
+-- Requests an evaluation of these organizations; 0 is all of them.
+INSERT INTO alert_wakeups (organization_id) SELECT unnest($1::integer[])
