@@ -11,6 +11,7 @@ from aggregator import metrics
 from aggregator.__main__ import keep_partitions
 from aggregator.db.batch.ledger_partitions import place
 from aggregator.db.catalog_cache import StaleCatalog
+from aggregator.db.statements import SQL
 from aggregator.domain.batch_result import BatchResult
 from aggregator.domain.decode import empty_batch, read
 from aggregator.measures import measure_tables
@@ -18,6 +19,7 @@ from flexcredits_schemas.identity import HASH_BUCKETS, bucket_of, hash_bucket, i
 from hypothesis import given
 from hypothesis import strategies as st
 from support.data.factories import FakeRecord, correction, organization, rate, records, rfc3339, usage, uuid7
+from support.faults.failing_rows import failing
 from support.infra.stack import Database
 from support.services.aggregator import TOPIC, Aggregator
 
@@ -141,6 +143,37 @@ async def test_a_day_is_kept_while_something_of_it_came_lately(
     assert len((await aggregator.count(received(first, 1, NOW + 7 * DAY))).duplicates) == 1
     assert len(await owner.fetch("SELECT drop_expired_partitions(current_date + 468) AS name")) > 0
     assert await owner.fetchval("SELECT sum(events) FROM ledger_seals") == 1
+
+
+async def test_expired_rows_without_a_day_are_deleted_in_portions(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([usage(envelope={"id": f"e{number}"}) for number in range(25)]))
+    await owner.execute(
+        "UPDATE usage_ledger SET received_at = received_at - interval '500 days' WHERE kafka_offset < 20"
+    )
+    today = datetime.now(UTC).date()
+    portions = [await aggregator.pool.fetchval(SQL["delete_expired_rows"], today, 9) for _ in range(4)]
+    assert portions == [9, 9, 2, 0]
+    assert await owner.fetchval("SELECT count(*) FROM usage_ledger") == 5
+    sums = await owner.fetchrow("SELECT sum(events)::bigint, sum(credits)::bigint FROM ledger_seals")
+    assert sums is not None
+    assert tuple(sums) == (20, 20_000_000)
+
+
+async def test_partitions_are_created_while_expired_rows_take_too_long_to_delete(
+    aggregator: Aggregator, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await aggregator.count(records([usage(envelope={"id": f"e{number}"}) for number in range(25)]))
+    await owner.execute("UPDATE usage_ledger SET received_at = received_at - interval '500 days'")
+    last = f"usage_ledger_{datetime.now(UTC) + 7 * DAY:%Y%m%d}"
+    await owner.execute(f"DROP TABLE {last}")
+    async with failing(owner, "ledger_seals", "org_acme", code="57014"):
+        await keep_partitions(aggregator.pool)
+    assert await owner.fetchval("SELECT count(*) FROM usage_ledger") == 25
+    assert await owner.fetchval("SELECT to_regclass($1) IS NOT NULL", last)
+    await keep_partitions(aggregator.pool)
+    assert await owner.fetchval("SELECT count(*) FROM usage_ledger") == 0
 
 
 async def test_strays_are_forgotten_with_their_rows(

@@ -35,6 +35,7 @@ from aggregator.topic_settings import find_compacted
 log = structlog.get_logger()
 PARTITIONS_EVERY_S = 6 * 3600
 EXPIRED_RUNS = 10_000
+EXPIRED_ROWS = 100_000  # a second or so
 MEASURE_EVERY_S = 15
 ALL_ORGANIZATIONS = 0
 
@@ -135,17 +136,23 @@ async def check_zones(pool: Pool, zones: ZoneRules, health: Health) -> None:
 
 
 async def keep_partitions(pool: Pool) -> None:
-    """Create time partitions ahead, drop expired ones, and delete expired runs, EXPIRED_RUNS at once."""
+    """Create time partitions ahead, drop expired ones, and delete expired rows and runs, portion by portion.
+
+    Partitions are created in a transaction of their own, so that whatever takes too long to delete does not prevent it.
+    """
     today = datetime.now(UTC).date()
     try:
-        [row] = await pool.fetch(SQL["ensure_partitions"], today)
+        await pool.execute(SQL["ensure_partitions"], today)
+        while await pool.fetchval(SQL["delete_expired_rows"], today, EXPIRED_ROWS) == EXPIRED_ROWS:
+            pass
+        dropped = [row["name"] for row in await pool.fetch(SQL["drop_expired_partitions"], today)]
         while await pool.fetchval(SQL["delete_expired_runs"], today, EXPIRED_RUNS) == EXPIRED_RUNS:
             pass
     except asyncpg.QueryCanceledError as error:  # partitions that exist already suffice for days
         log.warning("skipped once", work="keep_partitions", reason=f"{type(error).__name__}: {error}")
         return
-    if row["dropped"]:
-        log.info("partitions dropped", partitions=row["dropped"])
+    if dropped:
+        log.info("partitions dropped", partitions=dropped)
 
 
 def main() -> None:

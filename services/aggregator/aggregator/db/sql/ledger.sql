@@ -18,8 +18,12 @@ FROM unnest($1::integer[], $2::integer[], $3::uuid[], $4::float8[]) AS d(id_day,
 ON CONFLICT DO NOTHING
 
 -- name: ensure_partitions
--- Creates time partitions ahead and drops those past the window.
-SELECT ensure_partitions($1), ARRAY(SELECT drop_expired_partitions($1)) AS dropped
+-- Creates time partitions ahead.
+SELECT ensure_partitions($1)
+
+-- name: drop_expired_partitions
+-- Drops time partitions past the window, and deletes other ledger rows that old.
+SELECT drop_expired_partitions($1) AS name
 
 -- name: insert_ledger
 -- Claims identities and returns the rows that were new. A row without credits is held.
@@ -64,6 +68,10 @@ FROM usage_ledger WHERE ledger_bucket = $1 AND identity = ANY($2::uuid[]) ORDER 
 UPDATE usage_ledger AS l SET corrected = coalesce(l.corrected, 0) + d.credits
 FROM (SELECT identity, sum(credits)::bigint AS credits FROM unnest($2::uuid[], $3::bigint[]) AS u(identity, credits) GROUP BY 1) AS d
 WHERE l.ledger_bucket = $1 AND l.identity = ANY($2::uuid[]) AND l.identity = d.identity
+
+-- name: delete_expired_rows
+-- Deletes at most $2 ledger rows past the window whose ids have no day.
+SELECT delete_expired_rows($1, $2) AS deleted
 
 -- name: delete_expired_runs
 -- Deletes at most $2 runs whose last use is past the window of the ledger.
