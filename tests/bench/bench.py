@@ -38,7 +38,7 @@ from dashboard_load import LIMITS_MS as DASHBOARD_LIMITS_MS
 from dashboard_load import measure_dashboard
 from flexcredits_cli.stack.api_keys import create_key
 from ingest_load import IngestResult, measure_ingest
-from latency_load import measure_latency
+from latency_load import measure_latency, measure_restart
 from processes import exact_cpu, tree_cpu
 from projection.backtest import bench_forecast
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
@@ -144,7 +144,7 @@ def report(name: str, results: list[Result], figure: Callable[[Result], float], 
 async def bench_latency(runs: int, per_second: int, seconds: float) -> None:
     with state_of_its_own() as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
-        p99s = []
+        p99s, restarts = [], []
         for run in range(runs):
             result = await measure_latency(stack, f"org_latency_{run}", per_second=per_second, seconds=seconds)
             p99s.append(result.p99_ms)
@@ -153,7 +153,9 @@ async def bench_latency(runs: int, per_second: int, seconds: float) -> None:
                 f" p50 {result.p50_ms:.0f} ms, p99 {result.p99_ms:.0f} ms, worst {result.worst_ms:.0f} ms",
                 flush=True,
             )
+            restarts.append(await measure_restart(stack, f"org_latency_{run}"))
         report("latency", p99s, lambda each: each, "p99 {:.0f} ms")
+        report("first event after SIGKILL of the aggregator", restarts, lambda each: each, "{:.1f} s")
 
 
 async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -68,3 +70,24 @@ async def measure_latency(stack: WholeStack, name: str, *, per_second: int, seco
     waits = sorted(1000 * max(0.0, seen[bisect_left(totals, total)][1] - at) for total, at in accepted)
     rate = accepted[-1][0] / (accepted[-1][1] - accepted[0][1])
     return LatencyResult(rate, waits[len(waits) // 2], waits[len(waits) * 99 // 100], waits[-1])
+
+
+async def measure_restart(stack: WholeStack, name: str) -> float:
+    """Seconds from SIGKILL of the aggregator until the overview has the event that was accepted after it."""
+    headers = {"Authorization": f"Bearer {stack.token_of(name)}"}
+    async with httpx.AsyncClient(base_url=stack.addresses["query_url"], headers=headers, timeout=30) as client:
+
+        async def used() -> Decimal:
+            answer = await client.get("/api/v1/overview")
+            return sum((Decimal(row["used"]) for row in answer.raise_for_status().json()["products"]), Decimal(0))
+
+        before = await used()
+        killed = time.monotonic()
+        os.kill(stack.aggregator_pid(), signal.SIGKILL)
+        stack.post(usage(feature="feature_0", envelope={"subject": name})).raise_for_status()
+
+        async def is_counted() -> bool:
+            return await used() > before
+
+        await eventually(is_counted, within_s=60, what="the event after SIGKILL")
+        return time.monotonic() - killed

@@ -7,12 +7,20 @@ from flexcredits_cli.stack.choices import Ports
 from flexcredits_cli.stack.services import service_programs
 
 
-def secrets_of_links(home: Path) -> dict[str, str]:
-    """The secret by service, for services that have one."""
+def environments(home: Path, name: str) -> dict[str, str]:
+    """The variable's value by service, for services that have one."""
     folder = StateFolder(home).make()
     programs = service_programs(Ports(), {}, "postgresql://owner:x@127.0.0.1:1/flex", "smtp://127.0.0.1:1", folder)
-    name = "FLEXCREDITS_UNSUBSCRIBE_SECRET"
     return {program.name: program.environment[name] for program in programs if name in program.environment}
+
+
+def secrets_of_links(home: Path) -> dict[str, str]:
+    return environments(home, "FLEXCREDITS_UNSUBSCRIBE_SECRET")
+
+
+def test_a_restarted_consumer_is_the_same_member_of_its_group(tmp_path: Path) -> None:
+    """Otherwise Kafka gives its partitions to nobody before the killed member's session ends, after ten seconds."""
+    assert environments(tmp_path, "CONSUMER_INSTANCE") == {"aggregator": "aggregator", "alerter": "alerter"}
 
 
 def test_the_two_services_that_seal_and_open_links_share_a_secret_of_their_home(tmp_path: Path) -> None:

@@ -114,6 +114,11 @@ def test_our_containers_are_locked_down(services: dict[str, Service]) -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+@pytest.mark.parametrize("service", ["aggregator", "alerter"])
+def test_a_restarted_consumer_is_the_same_member_of_its_group(service: str, services: dict[str, Service]) -> None:
+    assert services[service]["environment"]["CONSUMER_INSTANCE"] == service
+
+
 def test_commands_end_on_sigterm(services: dict[str, Service]) -> None:
     """The kernel ignores SIGTERM for a first process without a handler, so only the services do without an init process."""
     commands = {name for name, service in services.items() if "build" in service} - set(SERVICES)

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -112,24 +110,11 @@ async def test_killing_the_aggregator_during_a_replay_changes_no_total(stack: Wh
     )
     for _ in range(3):
         await asyncio.sleep(0.3)
-        os.kill(await asyncio.to_thread(aggregator_pid, stack), signal.SIGKILL)
+        os.kill(await asyncio.to_thread(stack.aggregator_pid), signal.SIGKILL)
     await sending
     await until_applied(stack, "org_killed", expected)
     check_against_files(stack, "org_killed", traces)
     check_proof(stack, "org_killed")
-
-
-def aggregator_pid(stack: WholeStack) -> int:
-    """The aggregator that the stack's supervisor runs now; it starts a new one when one dies."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-        for line in listed.splitlines():
-            number, parent, arguments = line.split(maxsplit=2)
-            if parent == str(stack.addresses["pid"]) and re.search(r"-m aggregator$", arguments):
-                return int(number)
-        time.sleep(0.05)
-    raise AssertionError("no aggregator is running")
 
 
 async def test_usage_before_its_organization_and_rate_is_held_shown_and_counted(stack: WholeStack) -> None:

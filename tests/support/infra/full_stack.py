@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,3 +100,15 @@ class WholeStack:
             who = ("--organization", organization, "--role", "super_admin", "--email", "a@acme.example")
             self._tokens[organization] = self.command("token", *who)
         return self._tokens[organization]
+
+    def aggregator_pid(self) -> int:
+        """The aggregator that the stack's supervisor runs now; it starts a new one when one dies."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+            for line in listed.splitlines():
+                number, parent, arguments = line.split(maxsplit=2)
+                if parent == str(self.addresses["pid"]) and arguments.endswith("-m aggregator"):
+                    return int(number)
+            time.sleep(0.05)
+        raise AssertionError("no aggregator is running")

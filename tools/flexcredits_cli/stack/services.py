@@ -65,7 +65,11 @@ def service_programs(
         service(
             "aggregator",
             ports.aggregator_probe,
-            {**shared, "POSTGRES_DSN": role_dsn(dsn, "flexcredits_aggregator", folder)},
+            {
+                **shared,
+                "POSTGRES_DSN": role_dsn(dsn, "flexcredits_aggregator", folder),
+                "CONSUMER_INSTANCE": "aggregator",
+            },
         ),
         service(
             "alerter",
