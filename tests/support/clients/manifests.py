@@ -58,23 +58,25 @@ def workloads(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest, Manife
             yield f"{manifest['kind']}/{manifest['metadata']['name']}", pod, container
 
 
-def environment_of(container: Manifest, manifests: list[Manifest]) -> dict[str, str]:
-    """The variables as the kubelet sets them, with made-up values for Secrets."""
+def environment_of(
+    container: Manifest, manifests: list[Manifest], secrets: Mapping[str, str] = SECRETS
+) -> dict[str, str]:
+    """The variables as the kubelet sets them. `secrets` has the value of each Secret by its name; others are made up."""
     environment: dict[str, str] = {}
     for source in container.get("envFrom", []):
         environment |= find(manifests, "ConfigMap", source["configMapRef"]["name"])["data"]
     for variable in container.get("env", []):
-        environment[variable["name"]] = value_of(variable)
+        environment[variable["name"]] = value_of(variable, secrets)
     return environment
 
 
-def value_of(variable: Mapping[str, Any]) -> str:
+def value_of(variable: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
     if "value" in variable:
         return str(variable["value"])
     [(kind, reference)] = variable["valueFrom"].items()
     if kind == "fieldRef":
         return "pod-0"
-    return SECRETS.get(reference["name"], "secret" * 6)
+    return secrets.get(reference["name"], "secret" * 6)
 
 
 def settings_of(module: str) -> type[BaseSettings]:

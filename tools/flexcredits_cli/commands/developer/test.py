@@ -17,14 +17,17 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 BIN = Path(sys.executable).parent
 # The launcher is Python, but has no .py suffix, so ruff does not find it by itself.
 SOURCES = (".", "flexcredits")
-USUAL = "not faults and not clients"
+USUAL = "not faults and not clients and not containers"
 FAST = f"{USUAL} and not slow and not servers"
 FAULTS = "faults or smoke"
 CLIENTS = "clients"
+CONTAINERS = "containers"
 TWO_PROCESSES = ("-n", "2", "--dist", "loadfile")
 """Most tests wait for servers. Each process has servers of its own; the tests of one file run in one process, in order."""
 TIME_OF_EACH = ("--durations=0", "--durations-min=1")
 """Each test of CLIENTS is a client: registries and installers take the time."""
+PRINTED = ("-s",)
+"""The tests of CONTAINERS print how long each step takes."""
 STATIC: Sequence[tuple[str, Sequence[str]]] = (
     ("ruff check", ("ruff", "check", *SOURCES)),
     ("ruff format --check", ("ruff", "format", "--check", *SOURCES)),
@@ -42,14 +45,22 @@ def run_tests(
     fast: Annotated[bool, typer.Option("--fast", help="Only what needs no server and no more than seconds.")] = False,
     faults: Annotated[bool, typer.Option("--faults", help="Only the fault matrix, all of it.")] = False,
     clients: Annotated[bool, typer.Option("--clients", help="Only clients and SDKs from package registries.")] = False,
+    containers: Annotated[
+        bool, typer.Option("--containers", help="Only images and compose, on a Docker engine.")
+    ] = False,
 ) -> None:
     """Run ruff, mypy, import-linter, the dashboard's checks and pytest. Other arguments go to pytest."""
     failed = [name for name, command in STATIC if not passes(name, command)]
     failed += failed_in_dashboard()
     if failed:
         print(f"\nfailed before the tests: {', '.join(failed)}", flush=True)
-    chosen = FAULTS if faults else CLIENTS if clients else FAST if fast else USUAL
-    how = TIME_OF_EACH if clients else () if faults else TWO_PROCESSES
+    lanes = (
+        (faults, FAULTS, ()),
+        (clients, CLIENTS, TIME_OF_EACH),
+        (containers, CONTAINERS, PRINTED),
+        (fast, FAST, TWO_PROCESSES),
+    )
+    chosen, how = next(((marks, how) for wanted, marks, how in lanes if wanted), (USUAL, TWO_PROCESSES))
     tests_passed = passes("pytest", ("pytest", "-m", chosen, *how, *context.args))
     raise typer.Exit(0 if tests_passed and not failed else 1)
 
