@@ -31,10 +31,11 @@ def test_an_alerter_without_a_safeguard_is_caught(tmp_path: Path, mutant: str) -
     assert "seed " in output, output
 
 
+@pytest.mark.timeout(60 + HISTORIES // 2)
 @pytest.mark.slow
 def test_projected_thresholds_mail_once_a_day_and_banners_equal_the_last_projection_under_faults() -> None:
     """Three days each; a day's projection is made again by the test."""
-    code, output = result(begin("projected", SEED, HISTORIES // 15))
+    code, output = result(begin("projected", SEED, HISTORIES // 20))
     assert code == 0, output
 
 

@@ -5,7 +5,7 @@ SELECT u.events, u.credits,
     (SELECT max(event_offset) FROM contracts WHERE organization_id = $1) AS newest_contract,
     (SELECT event_offset FROM organizations WHERE organization_id = $1) AS newest_event_offset,
     (SELECT max(reload_id) FROM catalog_reloads WHERE organization_id = $1) AS newest_reload,
-    (SELECT ROW(contract_id, period_id, threshold, episode, fired_at)::text FROM banners WHERE organization_id = $1) AS banner,
+    (SELECT ROW(contract_id, period_id, kind, threshold, episode, fired_at)::text FROM banners WHERE organization_id = $1) AS banner,
     (SELECT count(*) FROM banner_dismissals WHERE organization_id = $1) AS dismissals
 FROM (
     SELECT coalesce(sum(events), 0)::bigint AS events, coalesce(sum(credits), 0)::bigint AS credits
