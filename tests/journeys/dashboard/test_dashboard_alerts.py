@@ -135,6 +135,7 @@ async def test_a_projected_threshold_is_offered_and_raises_banner_and_mail_with_
         await expect(heading).to_be_visible(timeout=30_000)
         await eventually(lambda: subjects_to(stack, ada.email) != [], within_s=30, what="a mail")
         assert subjects_to(stack, ada.email)[0].startswith("Your credits are projected to run out around ")
+        await visit.page.reload()
         drawer = await open_drawer(visit)
         await expect(usage_part(drawer).get_by_text(re.compile("^100%: projected"))).to_be_visible()
         await drawer.get_by_role("tab", name="History").click()
