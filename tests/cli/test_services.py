@@ -19,7 +19,7 @@ def secrets_of_links(home: Path) -> dict[str, str]:
 
 
 def test_a_restarted_consumer_is_the_same_member_of_its_group(tmp_path: Path) -> None:
-    """Otherwise Kafka gives its partitions to nobody before the killed member's session ends, after ten seconds."""
+    """Otherwise Kafka assigns its partitions only when the killed member's session ends, after ten seconds."""
     assert environments(tmp_path, "CONSUMER_INSTANCE") == {"aggregator": "aggregator", "alerter": "alerter"}
 
 
