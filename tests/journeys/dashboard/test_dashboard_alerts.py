@@ -3,6 +3,7 @@
 import asyncio
 import email
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
 from email.policy import default
@@ -49,6 +50,10 @@ def subjects_to(stack: WholeStack, address: str) -> list[str]:
 async def open_settings(visit: Visit, who: Who) -> Locator:
     """Open the drawer from the page."""
     await visit.sign_in(who)
+    return await open_drawer(visit)
+
+
+async def open_drawer(visit: Visit) -> Locator:
     await visit.page.get_by_role("button", name="Manage budget and alerts").first.click()
     drawer = visit.page.get_by_role("dialog", name="Manage budget and alerts")
     await expect(drawer.get_by_role("heading", name="Set usage alerts")).to_be_visible()
@@ -103,6 +108,38 @@ async def test_a_threshold_under_the_level_raises_banner_and_mail_and_each_dismi
         await expect(visit.of_test_id("credits-used")).to_be_visible()
         await expect(visit.page.get_by_role("region", name="Usage notice")).to_have_count(0)
         await expect(other.page.get_by_role("region", name="Usage notice")).to_be_visible()
+
+
+async def test_a_projected_threshold_is_offered_and_raises_banner_and_mail_with_its_date(
+    stack: WholeStack, browser: Browser
+) -> None:
+    """Of 1,000 credits, 20 are used on each of 20 days: the rest is for 29 more days, and the credit period has a year."""
+    ada, _ = await make(stack, "org_projected", "20")
+    newest = datetime.now(UTC) - timedelta(days=1)
+    events = [
+        usage(credits="20", envelope={"subject": ada.organization, "time": (newest - timedelta(days=days)).isoformat()})
+        for days in range(20)
+    ]
+    assert stack.post(events).status_code == 202
+    async with visiting(browser, stack.origin) as visit:
+        drawer = await open_settings(visit, ada)
+        offered = usage_part(drawer).get_by_role("button", name="Alert when usage is projected to pass 100%")
+        await offered.click()
+        await expect(usage_part(drawer).get_by_role("group", name="Projected thresholds")).to_be_visible()
+        await visit.assert_accessible("projected thresholds")
+        await save(drawer)
+        assert stack.get("alerts/settings", organization=ada.organization)["usage"]["projected_thresholds"] == [100]
+        await visit.page.keyboard.press("Escape")
+        banner = visit.page.get_by_role("region", name="Usage notice")
+        heading = banner.get_by_role("heading", name=re.compile("^Your credits are projected to run out around "))
+        await expect(heading).to_be_visible(timeout=30_000)
+        await eventually(lambda: subjects_to(stack, ada.email) != [], within_s=30, what="a mail")
+        assert subjects_to(stack, ada.email)[0].startswith("Your credits are projected to run out around ")
+        await visit.page.reload()
+        drawer = await open_drawer(visit)
+        await expect(usage_part(drawer).get_by_text(re.compile("^100%: projected"))).to_be_visible()
+        await drawer.get_by_role("tab", name="History").click()
+        await expect(drawer.get_by_text("Projected: 100% of available credits")).to_be_visible()
 
 
 async def test_two_admins_who_save_at_once_see_the_conflict_and_lose_nothing(
