@@ -8,7 +8,7 @@ WHERE organization_id = $1 AND product = ANY($2) AND feature_kind = ANY($3) AND 
 SELECT DISTINCT series_id FROM usage_daily WHERE organization_id = $1 AND day BETWEEN $2 AND $3
 
 -- name: prepare_copy
--- Use ISO 8601 dates regardless of the server's settings, enough memory to sort a month without temporary files, and wait for slow clients.
+-- Use ISO 8601 dates regardless of the server's settings, sort a month in memory, and wait for slow clients.
 SELECT set_config('datestyle', 'ISO', true), set_config('work_mem', '64MB', true), set_config('idle_in_transaction_session_timeout', $1, true)
 
 -- name: copy_usage
