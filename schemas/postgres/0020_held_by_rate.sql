@@ -1,4 +1,4 @@
--- upgrade: nothing to stop; usage that must be held, and its release, wait until the table is rewritten, some seconds per million held events.
+-- upgrade: nothing to stop; usage that must be held, the batches with it, its release, and questions about held usage wait until the table is rewritten, some seconds per million held events.
 -- Finds held usage by what completes it, so that an organization with very many kinds of held usage delays no other one's release.
 
 ALTER TABLE usage_held ADD COLUMN rate_key text COLLATE "C" NOT NULL

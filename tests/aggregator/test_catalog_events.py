@@ -316,6 +316,20 @@ async def test_a_unit_is_not_part_of_itself(pool: Pool, rates: list[dict[str, st
     assert await pool.fetchval("SELECT count(*) FROM rates") == len(rates) - is_refused
 
 
+async def test_rates_of_the_deployment_and_of_organizations_keep_their_order(pool: Pool) -> None:
+    """Also where an organization has sent a rate before: together they would charge nothing for both units."""
+    await load_progress(pool, CATALOG, [0])
+    events = [
+        organization(),
+        rate(subject="org_acme", unit="x"),
+        rate(unit="a", part_of="b"),
+        rate(subject="org_acme", unit="b", part_of="a"),
+    ]
+    await apply_catalog_events(pool, CATALOG, records(events))
+    assert [row["unit"] for row in await pool.fetch("SELECT unit FROM rates ORDER BY catalog_offset")] == ["x", "a"]
+    assert await pool.fetchval("SELECT pointer FROM dead_letter_outbox") == "/data/part_of"
+
+
 async def test_a_rate_that_is_sent_again_after_an_opposite_one_changes_nothing(pool: Pool) -> None:
     await load_progress(pool, CATALOG, [0])
     first = rate(unit="a", part_of="b")

@@ -11,7 +11,7 @@ from aggregator.catalog.rates import RATES_PER_MONTH
 from aggregator.db.statements import SQL
 from flexcredits_schemas.identity import OTHER
 from runtime.postgres.pool import Connection
-from support.data.factories import correction, event, organization, rate, records, usage
+from support.data.factories import contract, correction, event, organization, rate, records, usage
 from support.faults.failing_rows import failing, quarantined
 from support.infra.stack import Database
 from support.services.aggregator import CATALOG, Aggregator
@@ -155,3 +155,29 @@ async def test_rates_beyond_the_limit(aggregator: Aggregator, owner: Connection,
     assert counted.total() < 40, counted
     assert await owner.fetchval("SELECT count(*) FROM dead_letter_outbox WHERE pointer = '/data'") == 520
     assert await owner.fetchval("SELECT count(*) FROM rates") == RATES_PER_MONTH + 1
+
+
+async def test_a_contract_with_many_add_ons(aggregator: Aggregator, statements: Statements) -> None:
+    add_ons = [{"name": f"Pack {number}", "credits": "1", "included": False} for number in range(50)]
+    with statements.of() as counted:
+        await aggregator.learn(organization(), contract(add_ons=add_ons))
+    assert counted["insert_add_on"] == 1
+    assert counted.total() < 60, counted
+    assert await aggregator.pool.fetchval("SELECT count(*) FROM add_ons") == 50
+
+
+async def test_rates_that_are_sent_again_near_the_limit(
+    aggregator: Aggregator, owner: Connection, statements: Statements
+) -> None:
+    sent = [rate(subject="org_acme") for _ in range(100)]
+    await aggregator.learn(organization(), *sent)
+    await owner.execute(
+        "INSERT INTO rates (organization_id, product, feature_kind, feature, unit, credits, per, received_at, catalog_offset, source,"
+        " event_id) SELECT organization_id, product, feature_kind, feature, unit, 1, 1, received_at, -n, 'more', n::text"
+        " FROM (SELECT * FROM rates LIMIT 1) AS one, generate_series(1, $1) AS n",
+        RATES_PER_MONTH - 150,
+    )
+    with statements.of() as counted:
+        await aggregator.learn(*sent)
+    assert counted.total() < 30, counted
+    assert await owner.fetchval("SELECT count(*) FROM rates") == RATES_PER_MONTH - 50

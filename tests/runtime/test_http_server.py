@@ -96,3 +96,12 @@ async def test_a_body_is_the_same_in_whatever_pieces_it_comes(port: int, chunked
         pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
         [answer] = await exchange(port, *pieces, answers=1)
         assert answer[-1] == body
+
+
+async def test_a_body_in_very_many_chunks_is_the_same(port: int) -> None:
+    """asyncio reads up to 256 kB at once, so that thousands of chunks come before the application reads."""
+    body = "".join(map(str, range(20_000)))
+    chunks = "".join(f"5\r\n{body[start : start + 5]}\r\n" for start in range(0, len(body) // 5 * 5, 5))
+    head = "POST /a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    [answer] = await exchange(port, f"{head}{chunks}0\r\n\r\n", answers=1)
+    assert answer[-1] == body[: len(body) // 5 * 5]

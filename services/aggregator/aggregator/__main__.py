@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 
 import asyncpg
@@ -82,7 +83,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         probes = await stack.enter_async_context(
             serve_probes(settings.probe_host, settings.probe_port, health.checks, build, build_info=health.about)
         )
-        await keep_partitions(pool)
+        await create_partitions(pool)
         await check_zones(pool, zones, health)
         await rerun(lambda: pool.execute(SQL["retry_now"], [ALL_ORGANIZATIONS]))  # a new release may contain the fix
         health.compacted = await find_compacted(
@@ -135,24 +136,33 @@ async def check_zones(pool: Pool, zones: ZoneRules, health: Health) -> None:
         )  # fmt: skip
 
 
-async def keep_partitions(pool: Pool) -> None:
-    """Create time partitions ahead, drop expired ones, and delete expired rows and runs, portion by portion.
+async def create_partitions(pool: Pool) -> None:
+    """Create time partitions ahead. Those that exist already suffice for days."""
+    with skipping("create_partitions"):
+        await pool.execute(SQL["ensure_partitions"], datetime.now(UTC).date())
 
-    Partitions are created in a transaction of their own, so that whatever takes too long to delete does not prevent it.
-    """
+
+async def keep_partitions(pool: Pool) -> None:
+    """Create time partitions ahead, drop expired ones, and delete expired rows and runs, portion by portion. One step that
+    takes too long does not prevent the others."""
     today = datetime.now(UTC).date()
+    await create_partitions(pool)
+    for statement, portion in (("delete_expired_rows", EXPIRED_ROWS), ("delete_expired_runs", EXPIRED_RUNS)):
+        with skipping(statement):
+            while await pool.fetchval(SQL[statement], today, portion) == portion:
+                pass
+    with skipping("drop_expired_partitions"):
+        if dropped := [row["name"] for row in await pool.fetch(SQL["drop_expired_partitions"], today)]:
+            log.info("partitions dropped", partitions=dropped)
+
+
+@contextmanager
+def skipping(work: str) -> Iterator[None]:
+    """Leave work that took too long, or whose lock another process held, to the next run."""
     try:
-        await pool.execute(SQL["ensure_partitions"], today)
-        while await pool.fetchval(SQL["delete_expired_rows"], today, EXPIRED_ROWS) == EXPIRED_ROWS:
-            pass
-        dropped = [row["name"] for row in await pool.fetch(SQL["drop_expired_partitions"], today)]
-        while await pool.fetchval(SQL["delete_expired_runs"], today, EXPIRED_RUNS) == EXPIRED_RUNS:
-            pass
-    except asyncpg.QueryCanceledError as error:  # partitions that exist already suffice for days
-        log.warning("skipped once", work="keep_partitions", reason=f"{type(error).__name__}: {error}")
-        return
-    if dropped:
-        log.info("partitions dropped", partitions=dropped)
+        yield
+    except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as error:
+        log.warning("skipped once", work=work, reason=f"{type(error).__name__}: {error}")
 
 
 def main() -> None:

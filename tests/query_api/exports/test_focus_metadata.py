@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pyarrow.parquet as pq
 from query_api.calendar import Days
@@ -17,7 +18,7 @@ DAYS = Days(date(2026, 11, 21), date(2026, 11, 22))
 
 def test_days_before_the_watermark_are_complete() -> None:
     complete_to = datetime(2026, 11, 21, 18, 15, 0, 500, tzinfo=UTC)  # the end of a day in Kathmandu
-    found = describe_datasets(tuple(TABLES), "org_acme", DAYS, "Asia/Kathmandu", complete_to, NOW)
+    found = describe_datasets(tuple(TABLES), "org_acme", DAYS, DAYS, "Asia/Kathmandu", complete_to, True, NOW)
     assert found["FocusVersion"] == "1.4"
     assert [each["FocusDatasetId"] for each in found["DatasetInstance"]] == [
         "CostAndUsage", "ContractCommitment", "BillingPeriod", "InvoiceDetail",
@@ -42,12 +43,13 @@ def test_days_before_the_watermark_are_complete() -> None:
 
 
 def test_without_a_watermark_nothing_is_said_about_recency() -> None:
-    found = describe_datasets(["billing-period"], "org_acme", DAYS, "UTC", None, NOW)
+    found = describe_datasets(["billing-period"], "org_acme", DAYS, DAYS, "UTC", None, True, NOW)
     assert (len(found["DatasetInstance"]), found["Recency"]) == (1, [])
 
 
 async def test_a_parquet_file_has_the_metadata_of_its_dataset(api: Api, db: TableRows) -> None:
-    await db.organization()
+    acme = await db.organization()
+    await db.use(acme, "assistant", "model", "gpt-6", "2026-11-01", 5)
     await db.progress(0, datetime(2026, 11, 20, 12, tzinfo=UTC))
     days = "from=2026-11-19&to=2026-11-20"
     answer = await api.ask(f"/api/v1/export/focus.json?{days}")
@@ -62,3 +64,36 @@ async def test_a_parquet_file_has_the_metadata_of_its_dataset(api: Api, db: Tabl
         assert metadata[b"FocusVersion"] == b"1.4"
         for part in ("DatasetInstance", "Recency"):
             assert json.loads(metadata[part.encode()]) == [everything[part][at]]
+
+
+async def test_days_without_any_usage_and_days_to_come_are_left_out(api: Api, db: TableRows) -> None:
+    acme = await db.organization()
+    await db.progress(0, datetime(2026, 11, 21, 12, tzinfo=UTC))
+    days = "from=0001-01&to=9999-12"
+    assert (await read_sectors(api, days)) == []
+    await db.use(acme, "assistant", "model", "gpt-6", "2026-11-20", 5)
+    sectors = await read_sectors(api, days)
+    assert [each["TimeSectorStart"][:10] for each in sectors] == ["2026-11-20", "2026-11-21", "2026-11-22"]
+    assert [each["TimeSectorComplete"] for each in sectors] == [True, False, False]
+    for dataset in TABLES:
+        assert (await api.ask(f"/api/v1/export/focus.parquet?{days}&dataset={dataset}")).status_code == 200
+
+
+async def test_while_usage_waits_no_day_is_complete(api: Api, db: TableRows) -> None:
+    """It may be of any day, and this flag ends the reading of many loaders."""
+    acme = await db.organization()
+    series = await db.use(acme, "assistant", "model", "gpt-6", "2026-11-01", 5)
+    await db.progress(0, datetime(2026, 11, 20, 12, tzinfo=UTC))
+    days = "from=2026-11-01&to=2026-11-02"
+    assert [each["TimeSectorComplete"] for each in await read_sectors(api, days)] == [True, True]
+    await db.hold(acme, series)
+    assert [each["TimeSectorComplete"] for each in await read_sectors(api, days)] == [False, False]
+    recency = (await api.ask(f"/api/v1/export/focus.json?{days}")).json()["Recency"]
+    assert [each["DatasetInstanceComplete"] for each in recency[1:]] == [False, False, False]
+
+
+async def read_sectors(api: Api, days: str) -> list[dict[str, Any]]:
+    answer = await api.ask(f"/api/v1/export/focus.json?{days}")
+    assert answer.status_code == 200, answer.text
+    sectors: list[dict[str, Any]] = answer.json()["Recency"][0]["TimeSectors"]
+    return sectors

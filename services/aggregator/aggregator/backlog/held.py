@@ -28,8 +28,10 @@ KINDS_AT_ONCE = 1_000  # kinds of held usage per turn, which takes some 15 ms
 ALL_ORGANIZATIONS = 0  # that number is the deployment's, which uses nothing
 REST_AFTER_S = 3.0
 REST = 4
-"""An organization of which a pass releases nothing for more than REST_AFTER_S rests for REST times the rest of that time:
-an organization whose held usage differs in each event must not keep Postgres busy for good."""
+REST_MAX_S = 60.0
+"""An organization of which a pass releases nothing for more than REST_AFTER_S rests for REST times the rest of that time, at
+most REST_MAX_S: a rate that comes meanwhile waits as long. An organization whose held usage differs in each event must not
+keep Postgres busy for good."""
 
 Event = tuple[int, int]
 """Kafka partition and offset."""
@@ -105,7 +107,7 @@ async def release_held(pool: Pool, topics: tuple[str, str], catalog: Catalog, pa
             return True
         del passes.turns.places[organization_id]
         if at.idle_s > REST_AFTER_S:
-            passes.rests[organization_id] = clock() + REST * (at.idle_s - REST_AFTER_S)
+            passes.rests[organization_id] = clock() + min(REST * (at.idle_s - REST_AFTER_S), REST_MAX_S)
         return False
 
     left = await passes.turns.take(names.keys() - passes.rests.keys(), release_next)

@@ -33,8 +33,17 @@ async def apply_contract(
             "/data/credit_periods",
         )
     await connection.execute(SQL["delete_credit_periods"], organization_id, data.contract_id)
-    for period in data.credit_periods:
-        await _insert_credit_period(connection, organization_id, data.contract_id, period)
+    # Few statements: no aggregator counts meanwhile, and a contract may have thousands of add-ons.
+    key = organization_id, data.contract_id
+    await connection.executemany(
+        SQL["insert_credit_period"], [(*key, *_period_columns(period)) for period in data.credit_periods]
+    )
+    add_ons = [
+        (*key, period.id, position, add_on.name, micro(add_on.credits), add_on.included)
+        for period in data.credit_periods
+        for position, add_on in enumerate(period.add_ons or [])
+    ]
+    await connection.executemany(SQL["insert_add_on"], add_ons)
 
 
 def _price_version(data: ContractData, received_at: datetime) -> str:
@@ -54,19 +63,12 @@ def _price_version(data: ContractData, received_at: datetime) -> str:
     )
 
 
-async def _insert_credit_period(
-    connection: Connection, organization_id: int, contract_id: str, period: CreditPeriod
-) -> None:
+def _period_columns(period: CreditPeriod) -> tuple[object, ...]:
     products = period.products or ProductAmounts()
     amounts = [_amount(products.assistant), _amount(products.agents), _amount(products.api)]
     given = [amount for amount in amounts if amount is not None]
     total = _amount(period.total) if period.total else (sum(given) if given else None)
-    key = (organization_id, contract_id, period.id)
-    await connection.execute(SQL["insert_credit_period"], *key, period.from_, period.to, total, *amounts)
-    for position, add_on in enumerate(period.add_ons or []):
-        await connection.execute(
-            SQL["insert_add_on"], *key, position, add_on.name, micro(add_on.credits), add_on.included
-        )
+    return period.id, period.from_, period.to, total, *amounts
 
 
 def _amount(raw: Raw) -> int | None:

@@ -13,7 +13,7 @@ from runtime.postgres.pool import Connection, Pool
 
 from aggregator.catalog.contracts import apply_contract
 from aggregator.catalog.directory import writes_of
-from aggregator.catalog.rates import ALL_ORGANIZATIONS, SentRate, apply_rate, apply_rates
+from aggregator.catalog.rates import ALL_ORGANIZATIONS, SentRate, apply_rate, apply_rates, by_organization
 from aggregator.db.catalog_cache import CATALOG_LOCK
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import OffsetGap
@@ -88,7 +88,7 @@ async def _apply_at_once(
     Returns the numbers of their organizations, the events that are rejected, and the records to apply one at a time.
     """
     writes = defaultdict[str, list[tuple[str, tuple[object, ...]]]](list)
-    rates = defaultdict[str, list[SentRate]](list)
+    rates = list[tuple[str, SentRate]]()
     left, rejections, concerned = list[Record](), list[Rejection](), set[int]()
     for record in records:
         try:
@@ -105,17 +105,17 @@ async def _apply_at_once(
         for statement, parameters in found:
             writes[statement].append((name, parameters))
         if isinstance(event, Rate):
-            rates[name].append(SentRate(event, record))
+            rates.append((name, SentRate(event, record)))
         elif not found:
             left.append(record)
     try:
         async with connection.transaction():
             writers = {name for rows in writes.values() for name, _ in rows}
-            numbers = await _organization_ids(connection, writers | rates.keys())
+            numbers = await _organization_ids(connection, writers | {name for name, _ in rates})
             concerned |= {numbers[name] for name in writers}
             for statement, rows in writes.items():
                 await connection.executemany(SQL[statement], [(numbers[name], *values) for name, values in rows])
-            for name, sent in rates.items():
+            for name, sent in by_organization(rates):
                 applied = await apply_rates(connection, numbers[name], sent)
                 rejections += applied.rejections
                 left += applied.left

@@ -1,7 +1,9 @@
 """Writes rate events in their order, within the limit of each organization."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import NamedTuple
 
 from flexcredits_schemas.codec import InvalidEvent
@@ -44,18 +46,34 @@ class Applied(NamedTuple):
     """Whether the organization was beyond its limit before."""
 
 
+def by_organization(sent: Sequence[tuple[str, SentRate]]) -> list[tuple[str, list[SentRate]]]:
+    """Rates by the name of their organization, "" for the deployment's. Its rates stay before and after those of organizations
+    as they came: whether `part_of` of an organization's rate is refused depends on them."""
+    groups: list[tuple[str, list[SentRate]]] = []
+    for _, section in groupby(sent, key=lambda at: at[0] == ""):
+        rates = defaultdict[str, list[SentRate]](list)
+        for name, rate in section:
+            rates[name].append(rate)
+        groups += rates.items()
+    return groups
+
+
 async def apply_rates(connection: Connection, organization_id: int, sent: Sequence[SentRate]) -> Applied:
     """Insert the rates of an organization with few statements, in their order."""
-    months = {at.month for at in sent}
-    month, records = max(months), [at.record for at in sent]
+    new = await _without_copies(connection, organization_id, sent)
+    if not new:
+        return Applied([], [])
+    months, records = {at.month for at in new}, [at.record for at in new]
+    month = max(months)
     if len(months) > 1:
         return Applied([], records)
     if await has_rates(connection, organization_id, month, RATES_PER_MONTH):
-        return Applied(await _find_beyond(connection, organization_id, sent), [], is_full=True)
-    if await has_rates(connection, organization_id, month, RATES_PER_MONTH - len(sent) + 1):
+        rejections = [Rejection(record, TOO_MANY, "/data", Kind.UNREADABLE) for record in records]
+        return Applied(rejections, [], is_full=True)
+    if await has_rates(connection, organization_id, month, RATES_PER_MONTH - len(new) + 1):
         return Applied([], records)
     rejections, rows = list[Rejection](), list[tuple[object, ...]]()
-    for at in sent:
+    for at in new:
         try:
             row = _row(organization_id, at)
             if at.event.data.part_of is not None:
@@ -100,16 +118,11 @@ async def has_rates(connection: Connection, organization_id: int, month: datetim
     return bool(await connection.fetchval(SQL["has_rates"], organization_id, month, number))
 
 
-async def _find_beyond(connection: Connection, organization_id: int, sent: Sequence[SentRate]) -> list[Rejection]:
-    """Those that are no copies, of an organization that is beyond its limit."""
+async def _without_copies(connection: Connection, organization_id: int, sent: Sequence[SentRate]) -> list[SentRate]:
     names = [at.event.source for at in sent], [at.event.id for at in sent]
     rows = await connection.fetch(SQL["select_known_rates"], organization_id, *names)
     known = {(row["source"], row["event_id"]) for row in rows}
-    return [
-        Rejection(at.record, TOO_MANY, "/data", Kind.UNREADABLE)
-        for at in sent
-        if (at.event.source, at.event.id) not in known
-    ]
+    return [at for at in sent if (at.event.source, at.event.id) not in known]
 
 
 async def _check_whole(connection: Connection, organization_id: int, rate: RateData) -> None:

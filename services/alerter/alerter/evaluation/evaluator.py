@@ -83,10 +83,11 @@ class Evaluator:
             organization_ids = [number for number in every if number not in held[step]]
         states, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
         due = [state.organization_id for state in states if is_due(state, now, failures)]
+        unreadable: dict[int, Exception] = {}
         self.unprojected |= dict.fromkeys(
             state.organization_id
             for state in states
-            if state.organization_id not in failures.keys() | held["project"] and unprojected(state, now)
+            if state.organization_id not in failures.keys() | held["project"] and is_outdated(state, now, unreadable)
         )
         # Quarantined organizations come last, so that they do not delay the others.
         due.sort(key=lambda organization_id: organization_id in held[step])
@@ -110,6 +111,7 @@ class Evaluator:
         else:
             failures |= failed
         await self.quarantine.add(step, failures)
+        await self.quarantine.add("project", unreadable)
         if passing:
             raise passing
         await self._release(organization_ids, held, failures, history)
@@ -232,6 +234,15 @@ def is_due(state: OrganizationState, now: datetime, failures: dict[int, Exceptio
     """Whether the organization needs a change. A failure that its data causes is added to `failures`."""
     try:
         return bool(decide(state, now))
+    except Exception as error:
+        failures[state.organization_id] = error
+        return False
+
+
+def is_outdated(state: OrganizationState, now: datetime, failures: dict[int, Exception]) -> bool:
+    """Whether a period of the organization must be projected. A failure that its data causes is added to `failures`."""
+    try:
+        return bool(unprojected(state, now))
     except Exception as error:
         failures[state.organization_id] = error
         return False

@@ -91,5 +91,6 @@ async def send_table(
         query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
         "categories-of-now" if query.categories == "now" else None, who_in_name(query),
     )  # fmt: skip
+    await session.finish()  # a client that reads slowly must not keep a connection
     lines = lines_of(table_lines(table.rows, table.total, writer.rules))
     return await send_file(request, principal, table.days, writer, lines, "table", *filters)

@@ -83,6 +83,8 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         if self.cycle.body or self.cycle.response_complete:
+            if isinstance(self.cycle.body, bytes):  # adding to bytes copies all of them, for each of many small chunks
+                self.cycle.body = bytearray(self.cycle.body)
             super().on_body(body)
         else:  # uvicorn would copy the bytes into a bytearray, and that into bytes again
             self.cycle.body = body  # type: ignore[assignment]

@@ -12,6 +12,7 @@ from query_api.access.dependencies import CurrentUser, ExportAccess
 from query_api.access.state import app_state
 from query_api.auth.principal import Principal
 from query_api.calendar import Days, today_in
+from query_api.contracts.queries import select_days
 from query_api.contracts.range import RangeQuery, choose_days
 from query_api.db.session import ReadSession
 from query_api.exports.domain.cells import EXACT, GUARDED
@@ -23,7 +24,7 @@ from query_api.exports.focus.domain.metadata import describe_datasets
 from query_api.exports.focus.reading import FocusQuery, Version, read_focus, reference_lines
 from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, lines_of
 from query_api.exports.parts import A_FILE, A_JSON_FILE, A_PARQUET_FILE, BOM, audit_export, send_file, who_in_name
-from query_api.freshness.queries import select_watermark
+from query_api.freshness.queries import count_held, select_quarantine, select_watermark
 
 router = APIRouter(prefix="/api/v1/export")
 
@@ -70,7 +71,9 @@ async def get_focus_metadata(
     """
     today = today_in(session.organization.time_zone, app_state(request).now())
     days = await choose_days(session, query, today)
-    text = json.dumps(await read_metadata(request, session, principal, tuple(TABLES), days), indent=2)
+    metadata = await read_metadata(request, session, principal, tuple(TABLES), days)
+    await session.finish()
+    text = json.dumps(metadata, indent=2)
     name = await audit_export(request, principal, days, "focus-1.4", "metadata", extension="json")
     return FileResponse(one_piece(text.encode()), name, "application/json")
 
@@ -95,6 +98,7 @@ async def send_focus(
     if query.dataset == "cost-and-usage":
         parts = parts_1_4(session, data, await read_usage(session, data), rules)
     else:
+        await session.finish()  # a client that reads slowly must not keep a connection
         parts = lines_of(reference_lines(data, query.dataset, rules))
     dataset = query.dataset if query.dataset != "cost-and-usage" else None
     names = ("focus-1.4", dataset, query.split, who_in_name(query))
@@ -104,7 +108,15 @@ async def send_focus(
 async def read_metadata(
     request: Request, session: ReadSession, principal: Principal, datasets: Sequence[Dataset], days: Days
 ) -> dict[str, Any]:
+    """Of the days with usage, up to today: a credit period may have no end."""
     app = app_state(request)
     watermark = await select_watermark(session, app.topic)
-    time_zone = session.organization.time_zone
-    return describe_datasets(datasets, principal.organization, days, time_zone, watermark.complete_to, app.now())
+    is_all_counted = not (await count_held(session, app.topic) or await select_quarantine(session))
+    time_zone, used = session.organization.time_zone, await select_days(session)
+    with_data = None
+    if used is not None:
+        first, last = max(days.first, used.first), min(days.last, max(used.last, today_in(time_zone, app.now())))
+        with_data = Days(first, last) if first <= last else None
+    return describe_datasets(
+        datasets, principal.organization, days, with_data, time_zone, watermark.complete_to, is_all_counted, app.now()
+    )

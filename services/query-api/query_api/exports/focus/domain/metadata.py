@@ -1,7 +1,7 @@
 """Metadata of FOCUS 1.4: Dataset Instance, and Recency from the watermark. Pure."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from query_api.calendar import Days
@@ -16,13 +16,17 @@ def describe_datasets(
     datasets: Sequence[Dataset],
     organization: str,
     days: Days,
+    with_data: Days | None,
     time_zone: str | None,
     complete_to: datetime | None,
+    is_all_counted: bool,
     now: datetime,
 ) -> dict[str, Any]:
-    """`complete_to`: everything received until then is in the data; None: unknown, then there is no Recency.
+    """`complete_to`: everything received until then is in the data; None: unknown, then there is no Recency. `with_data`: the
+    part of `days` that can have data.
 
-    A day, or a dataset that is no time series, is complete if its end is not after `complete_to`. Late usage changes it still.
+    A day, or a dataset that is no time series, is complete if its end is not after `complete_to` and no usage waits
+    (`is_all_counted`): held or quarantined usage may be of any day. Late usage changes it still.
     """
     instances = [
         {
@@ -42,19 +46,20 @@ def describe_datasets(
                 "RecencyLastUpdated": _instant(now),
             }
             if dataset == "cost-and-usage":
-                about["TimeSectors"] = _sectors(days, time_zone, updated_at)
+                about["TimeSectors"] = _sectors(with_data, time_zone, updated_at, is_all_counted) if with_data else []
             else:
-                about["DatasetInstanceComplete"] = instant(days.last + ONE_DAY, time_zone) <= updated_at
+                has_end = is_all_counted and days.last < date.max
+                about["DatasetInstanceComplete"] = has_end and instant(days.last + ONE_DAY, time_zone) <= updated_at
             recency.append(about)
     return {"FocusVersion": VERSION, "DatasetInstance": instances, "Recency": recency}
 
 
-def _sectors(days: Days, time_zone: str | None, complete_to: str) -> list[dict[str, Any]]:
+def _sectors(days: Days, time_zone: str | None, complete_to: str, is_all_counted: bool) -> list[dict[str, Any]]:
     return [
         {
             "TimeSectorStart": instant(day, time_zone),
             "TimeSectorEnd": (end := instant(day + ONE_DAY, time_zone)),
-            "TimeSectorComplete": end <= complete_to,
+            "TimeSectorComplete": is_all_counted and end <= complete_to,
             "TimeSectorLastUpdated": complete_to,
         }
         for day in each_day(days)
