@@ -82,19 +82,6 @@ async def copy_people(
     await copy_lines(session, SQL["copy_people"], day, *values, output=output)
 
 
-async def copy_selected_usage(
-    session: ReadSession, labels: Sequence[Label], days: Days, account: BillingAccount, spans: Sequence[Span], output: Output
-) -> None:  # fmt: skip
-    """As copy_usage, of these attributions; corrections are not separate lines."""
-    values = (account.organization, account.time_zone, *columns_of(Label, labels))
-    selected = (
-        [span.attribution_id for span in spans],
-        [span.first_on for span in spans],
-        [span.last_on for span in spans],
-    )
-    await copy_lines(session, SQL["copy_selected_usage"], *days, *values, *selected, output=output)
-
-
 async def copy_focus_1_2(
     session: ReadSession,
     labels: Sequence[FocusLabel],
