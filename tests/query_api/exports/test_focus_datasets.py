@@ -4,11 +4,12 @@ from collections import defaultdict
 from datetime import date
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 from query_api.calendar import Span
 from query_api.exports.focus.domain.columns import TABLES
 from query_api.exports.focus.domain.commitments import duration_of
-from support.clients.export_files import read_file, special, total
+from support.clients.export_files import read_file, read_parquet, special, total
 from support.data.table_rows import MICRO, TableRows
 from support.services.query_api import Api
 
@@ -73,6 +74,25 @@ async def test_datasets_of_one_history_agree(api: Api, db: TableRows) -> None:
     assert (commitments["old/=p"]["x_ExpiredCredits"], commitments["old/=p"]["ContractCommitmentDurationType"]) == (
         "3.000000", "6 Months",
     )  # fmt: skip
+
+
+async def test_sums_of_the_largest_amounts_are_exact(api: Api, db: TableRows) -> None:
+    """Sums of a contract's amounts exceed a bigint of micro-credits."""
+    acme, largest = await db.organization(), 10**12 - 1
+    await db.contract(acme, "c1", "2026-01-01", "2027-01-01", credit_price=10**18 - 1, currency="USD")
+    await db.period(acme, "c1", "p1", "2026-01-01", "2027-01-01", total=largest, add_ons=[(largest, True)] * 50)
+    await db.use(acme, "api", "namespace", "search", "2026-03-01", MICRO)
+    sums = {
+        "x_AddOnCredits": 50 * largest, "x_AvailableCredits": 51 * largest, "x_RemainingCredits": 51 * largest - 1, "x_UsedCredits": 1,
+    }  # fmt: skip
+    [line] = await read_file(api, f"{FOCUS}&range=all&dataset=billing-period")
+    assert {name: line[name] for name in sums} == {name: f"{amount}.000000" for name, amount in sums.items()}
+    table = await read_parquet(api, "/api/v1/export/focus.parquet?range=all&dataset=billing-period")
+    assert {name: table[name].to_pylist() for name in sums} == {name: [amount] for name, amount in sums.items()}
+    assert {table.schema.field(name).type for name in sums} == {pa.decimal128(38, 6)}
+    invoices = await read_parquet(api, "/api/v1/export/focus.parquet?range=all&dataset=invoice-detail")
+    quantities = dict(zip(invoices["x_LineKind"].to_pylist(), invoices["x_PricingQuantity"].to_pylist(), strict=True))
+    assert quantities == {"usage": 1, "contracted": largest, "add_on": 50 * largest}
 
 
 async def test_empty_files_have_a_header_and_requests_that_make_no_sense_are_refused(api: Api, db: TableRows) -> None:

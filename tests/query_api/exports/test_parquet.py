@@ -4,22 +4,31 @@ import io
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from query_api.exports.domain.focus import COST_PLACES
+from query_api.calendar import Days
+from query_api.exports.domain.cells import GUARDED
+from query_api.exports.domain.focus import COST_PLACES, BillingAccount, focus_days, focus_labels
 from query_api.exports.domain.kinds import Columns
+from query_api.exports.domain.labels import Label
 from query_api.exports.domain.table import TABLE_COLUMNS
+from query_api.exports.focus import batches as focus_batches
+from query_api.exports.focus.domain.charges import day_invoices, sku_details
 from query_api.exports.focus.domain.columns import TABLES
 from query_api.exports.formats.batches import TYPES, Batch, Keyed, constant, decimals, key_of, products, texts, typed
 from query_api.exports.formats.files import CsvWriter, ParquetWriter
-from query_api.exports.formats.lines import format_decimals
-from query_api.exports.usage import USAGE_COLUMNS
+from query_api.exports.formats.lines import format_batch, format_decimals
+from query_api.exports.formats.parquet import ROWS_AT_ONCE as ROWS_OF_A_GROUP
+from query_api.exports.formats.rows import Rows
+from query_api.exports.parts import ROWS_AT_ONCE
+from query_api.exports.usage import USAGE_COLUMNS, usage_batch
 from support.clients.export_files import read_csv, read_file, read_parquet, special
 from support.data.people_rows import actor, attribution, show, use_by
 from support.data.table_rows import MICRO, TableRows
@@ -163,14 +172,15 @@ def read_written(writer: ParquetWriter, *parts: Any) -> Any:
     st.lists(st.tuples(units, units, st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0\n\r"))), min_size=1, max_size=6),
     st.integers(0, 10**18),
 )  # fmt: skip
+@example([(2**63 - 1, 1, None), (1 - 2**63, 1, None)], 10**18 - 1)  # more digits than decimal's context
 def test_csv_and_parquet_of_a_batch_are_the_same_and_exact(rows: list[tuple[int, int, str | None]], price: int) -> None:
     batch, writer = batch_of(rows, price), CsvWriter(COLUMNS)
     lines = read_csv((writer.begin() + writer.add(batch)).decode())
     table = read_written(ParquetWriter(COLUMNS, {}), batch, batch)
     assert [{name: cell(value) for name, value in line.items()} for line in table.to_pylist()] == lines * 2
     for line, (credits, _, _) in zip(lines, rows, strict=True):
-        assert Decimal(line["credits"]).scaleb(6) == credits
-        assert Decimal(line["cost"]) == Decimal(credits * price).scaleb(-COST_PLACES)
+        assert Fraction(line["credits"]) == Fraction(credits, 10**6)
+        assert Fraction(line["cost"]) == Fraction(credits * price, 10**COST_PLACES)
 
 
 @given(st.lists(st.none() | st.integers(-(10**37), 10**37) | units, max_size=5))
@@ -200,3 +210,51 @@ def test_a_file_without_its_end_is_no_parquet_file() -> None:
     del writer
     with pytest.raises(pa.ArrowInvalid, match="Parquet magic bytes not found in footer"):
         pq.read_table(io.BytesIO(data))
+
+
+async def test_a_day_of_many_series_is_sent_in_parts(api: Api, db: TableRows) -> None:
+    acme, lines = await db.organization(), 2 * (ROWS_OF_A_GROUP // 2 + 4_000)
+    await db.execute(
+        "INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)"
+        " SELECT $1, 'api', 'namespace', 'n' || n, '', 'web' FROM generate_series(1, $2::integer) AS n",
+        acme, lines // 2,
+    )  # fmt: skip
+    await db.execute("INSERT INTO usage_daily SELECT $1, '2026-11-01', series_id, 2000001, 1 FROM usage_series", acme)
+    await db.execute("INSERT INTO usage_corrections SELECT $1, '2026-11-01', series_id, -2, 1 FROM usage_series", acme)
+    await db.execute("INSERT INTO usage_organization_daily VALUES ($1, '2026-11-01', 'api', 0, 1, 1)", acme)
+    await db.execute("ANALYZE usage_series, usage_daily, usage_corrections")
+    features = [feature for n in range(lines // 2) for feature in [f"n{n + 1}"] * 2]
+    expected = list(zip(sorted(features), ["usage", "correction"] * lines, strict=False))
+    sent = await read_file(api, f"{EXPORT}/usage.csv?range=all")
+    assert [(line["feature"], line["line"]) for line in sent] == expected
+    for path, name in (("usage.parquet", "feature"), ("focus.parquet", "x_Feature")):
+        file = pq.ParquetFile(io.BytesIO((await api.ask(f"{EXPORT}/{path}?range=all")).content))
+        assert file.read()[name].to_pylist() == [feature for feature, _ in expected]
+        groups = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+        assert max(groups) < ROWS_OF_A_GROUP + ROWS_AT_ONCE, groups
+        assert len(groups) > 1
+
+
+def test_pieces_of_rows_have_the_same_lines_and_only_their_own_texts() -> None:
+    days, count = Days(date(2026, 11, 1), date(2026, 11, 2)), 50
+    labels = [
+        Label(n, *days, "api", "namespace", None, f'c"{n}', f"f{n}", f"={n}", None, None, None, "web")
+        for n in range(count)
+    ]
+    at = np.arange(count, dtype=np.int32)
+    rows = Rows(
+        np.repeat(np.arange(2, dtype=np.int32), count), np.tile(at, 2), np.tile(at % 2, 2), np.arange(2 * count), np.ones(2 * count, np.int64)
+    )  # fmt: skip
+    account = BillingAccount("org_acme", "Acme", "FlexCredits", "UTC")
+    calendar = focus_days(days, "UTC", [], [])
+    about = focus_labels(labels), list(map(sku_details, labels)), calendar, day_invoices(calendar, [], GUARDED), account
+
+    def batches_of(some: Rows) -> tuple[Batch, Batch]:
+        return usage_batch(some, days, labels, account), focus_batches.usage_batch(focus_batches.usage_of_rows(some), *about)  # fmt: skip
+
+    pieces = list(rows.pieces(7))
+    assert [len(piece.day) for piece in pieces] == [7] * 14 + [2]
+    for whole, *parts in zip(batches_of(rows), *map(batches_of, pieces), strict=True):
+        assert format_batch(whole) == b"".join(map(format_batch, parts))
+        keyed = [column for part in parts for column in part.columns.values() if isinstance(column, Keyed)]
+        assert max(len(column.values) for column in keyed) == 7

@@ -41,7 +41,7 @@ async def select_credit_periods(session: ReadSession) -> list[CreditPeriod]:
             span=Span(row["starts_on"], row["ends_on"]),
             total=row["total"],
             products=(row["assistant"], row["agents"], row["api"]),
-            add_ons=row["add_ons"],
+            add_ons=None if row["add_ons"] is None else int(row["add_ons"]),  # a numeric: the sum may exceed a bigint
         )
         for row in rows
     ]

@@ -48,7 +48,7 @@ LABEL_COLUMNS = (
 """Columns of a Label, by the names of its fields."""
 
 ROWS_AT_ONCE = 16_384
-"""Rows of a read. Their lines are some 10 MB of FOCUS."""
+"""Rows of a read, unless a day has more, and lines of a part. These are some 10 MB of FOCUS."""
 
 LINES_OF_ONE = (
     "This organization shows usage by group only, and a line of this file may be about one person: a group's day and feature. "
@@ -165,7 +165,10 @@ async def label_months(
 async def read_usage_rows(
     session: ReadSession, labels: Sequence[Label], days: Days, spans: Sequence[Span] | None
 ) -> AsyncIterator[tuple[Days, Rows]]:
-    """Lines of usage with one of these labels, as many days at once as memory allows. `spans`: of these attributions only."""
+    """Lines of usage with one of these labels, at most ROWS_AT_ONCE, with the days that their indexes begin at.
+
+    `spans`: of these attributions only. Lines of a day may be in several parts.
+    """
     series = sorted({label.series_id for label in labels})
     if not series:
         return
@@ -174,7 +177,10 @@ async def read_usage_rows(
     while True:
         some = Days(first, days.last if days.last - first <= at_once else first + at_once)
         data = await copy_usage(session, series, some, spans)
-        yield some, await asyncio.to_thread(read_rows, data, labels, some)
+        rows = await asyncio.to_thread(read_rows, data, labels, some)
+        del data
+        for piece in rows.pieces(ROWS_AT_ONCE):
+            yield some, piece
         if some.last == days.last:
             return
         first = some.last + ONE_DAY

@@ -19,7 +19,7 @@ from query_api.exports.domain.cells import CellRules
 from query_api.exports.domain.focus import BillingAccount, each_day
 from query_api.exports.domain.kinds import Columns
 from query_api.exports.domain.labels import Catalog, Label, UsedSeries, label_cells
-from query_api.exports.formats.batches import Batch, Keyed, constant, decimals, key_of, texts
+from query_api.exports.formats.batches import Batch, Keyed, constant, decimals, key_of, key_of_used, texts
 from query_api.exports.formats.files import Parts
 from query_api.exports.formats.rows import Rows
 from query_api.exports.parts import (
@@ -76,7 +76,8 @@ async def usage_parts(session: ReadSession, data: UsageData, rules: CellRules) -
 
 
 def usage_batch(rows: Rows, days: Days, labels: Sequence[Label], account: BillingAccount) -> Batch:
-    by_label, by_day = key_of(rows.label), key_of(rows.day)
+    by_day, (by_label, used) = key_of(rows.day), key_of_used(rows.label)
+    labels = [labels[at] for at in used]
     columns = {
         "date": Keyed(by_day, pa.array(list(each_day(days)))),
         **{name: Keyed(by_label, texts(getattr(label, name) for label in labels)) for name in LABEL_COLUMNS},

@@ -22,6 +22,7 @@ from query_api.exports.formats.batches import (
     constant,
     decimals,
     key_of,
+    key_of_used,
     products,
     read_lines,
     texts,
@@ -90,7 +91,8 @@ def usage_batch(
     account: BillingAccount,
 ) -> Batch:
     """`details` has one text for each label, `calendar` and `invoices` one row for each day."""
-    by_day, by_label = key_of(usage.day), key_of(usage.label)
+    by_day, (by_label, used) = key_of(usage.day), key_of_used(usage.label)
+    labels, details = [labels[at] for at in used], [details[at] for at in used]
 
     def of_days(name: str) -> Keyed:
         return Keyed(by_day, texts(getattr(day, name) for day in calendar))

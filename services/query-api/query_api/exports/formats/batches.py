@@ -27,6 +27,7 @@ TYPES: dict[Kind, Any] = {
     "credits": pa.decimal128(19, PLACES),  # a bigint of micro-credits
     "count": pa.int64(),
     "flag": pa.bool_(),
+    "sum": pa.decimal128(38, PLACES),
     "share": pa.decimal128(38, PLACES),
 }
 
@@ -57,6 +58,12 @@ def key_of(index: Array) -> Any:
     return pa.array(index, pa.int32())
 
 
+def key_of_used(index: Array) -> tuple[Any, list[int]]:
+    """A key into those values only that lines with this index have, and where they are among all values."""
+    used, key = np.unique(index, return_inverse=True)
+    return key_of(key), used.tolist()
+
+
 def texts(values: Iterable[str | None]) -> Any:
     return pa.array(values, pa.string())
 
@@ -77,7 +84,12 @@ def products(amounts: Array, prices: Sequence[int], key: Array) -> Any:
     if largest(amounts) * max(map(abs, prices), default=0) < 2**63:
         return decimals(amounts * np.array(prices, np.int64)[key], "cost")
     exact = (int(amount) * prices[at] for amount, at in zip(amounts, key, strict=True))
-    return pa.array([Decimal(units).scaleb(-COST_PLACES) for units in exact], TYPES["cost"])
+    return pa.array([_exact(units, COST_PLACES) for units in exact], TYPES["cost"])
+
+
+def _exact(units: int, places: int) -> Decimal:
+    """All digits: arithmetic of Decimal rounds to those of its context."""
+    return Decimal((int(units < 0), tuple(map(int, str(abs(units)))), -places))
 
 
 def largest(amounts: Array) -> int:
@@ -119,6 +131,7 @@ _PARSE: dict[Kind, Any] = {
     "day": date.fromisoformat,
     "cost": Decimal,
     "credits": Decimal,
+    "sum": Decimal,
     "share": Decimal,
     "count": int,
     "flag": "true".__eq__,

@@ -1,8 +1,8 @@
 """Usage from Postgres' binary COPY, as arrays in the order of a file's lines. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -31,6 +31,11 @@ class Rows(NamedTuple):
     is_correction: Array
     credits: Array
     events: Array
+
+    def pieces(self, most: int) -> Iterator[Self]:
+        """The same lines, at most so many at once."""
+        for at in range(0, len(self.day), most):
+            yield type(self)(*(each[at : at + most] for each in self))
 
 
 def read_rows(data: bytes, labels: Sequence[Label], days: Days) -> Rows:

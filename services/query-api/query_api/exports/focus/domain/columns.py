@@ -33,7 +33,7 @@ _INSTANTS = ("Start", "End", "Created", "LastUpdated", "Date")
 
 def _kind_of(column: str) -> Kind:
     if column.startswith("x_") and column.endswith(("Credits", "Quantity")):
-        return "credits"
+        return "sum"
     return _NOT_TEXT.get(column) or ("instant" if column.endswith(_INSTANTS) else "text")
 
 
