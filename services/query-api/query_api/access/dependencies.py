@@ -26,7 +26,7 @@ from query_api.http.problems import ApiProblem, invalid_parameter
 log = structlog.get_logger()
 
 LONG_READ_WAIT_S = 20.0
-EXPORT_WAIT_S = 15.0
+EXPORT_WAIT_S = 10.0  # less than a file waits for a client that does not read
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, bearerFormat="JWT"))]
 

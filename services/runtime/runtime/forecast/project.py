@@ -25,7 +25,7 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 
 class Outlook(NamedTuple):
-    """What the next days will use, without what today's own pace adds: in multiples of `mean` micro-credits."""
+    """What the next days will use, without what today's own pace adds: in multiples of `mean` micro-units."""
 
     today: date
     elapsed: float
@@ -102,7 +102,7 @@ def rank(quantile: float, count: int) -> int:
 
 
 def project_outlook(outlook: Outlook, today_micro: int, used: int, left: int | None) -> Projection:
-    """The projection at the time of day of the outlook. Everything follows from the same lines: credits run out where a line
+    """The projection at the time of day of the outlook. Everything follows from the same lines: the amount runs out where a line
     reaches what is left."""
     pace = pace_of_today(today_micro, outlook.elapsed)
     p10, p50, p90 = [[used + round(value) for value in line] for line in (outlook.lines * outlook.mean + pace).tolist()]
