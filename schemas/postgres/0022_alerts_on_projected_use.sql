@@ -30,6 +30,8 @@ CREATE TABLE alert_projections (
     rule text NOT NULL CHECK (rule IN ('usage', 'budget')),
     contract_id text NOT NULL,
     period_id text NOT NULL,
+    starts_on date NOT NULL,
+    ends_on date NOT NULL,
     day date NOT NULL,
     available bigint NOT NULL,
     thresholds integer[] NOT NULL,
@@ -43,7 +45,7 @@ CREATE TABLE alert_projections (
     PRIMARY KEY (organization_id, rule),
     CONSTRAINT all_thresholds_or_refused CHECK (CASE WHEN refusal IS NULL THEN cardinality(thresholds) ELSE 0 END = ALL (ARRAY[cardinality(permilles), cardinality(p10), cardinality(p50), cardinality(p90)]))
 );
-COMMENT ON TABLE alert_projections IS 'Writer: alerter. The last projection of the current credit period or month of an organization that has projected thresholds, or is near a threshold: for each threshold, with which probability and when use passes it. Made once for each day of the organization''s zone, and again when thresholds or available micro-credits have changed. refusal: why there is none.';
+COMMENT ON TABLE alert_projections IS 'Writer: alerter. The last projection of the current credit period or month of an organization that has projected thresholds, or is near a threshold: for each threshold, with which probability and when use passes it. Made once for each day of the organization''s zone, and again when thresholds, available micro-credits or the period''s dates have changed. refusal: why there is none.';
 GRANT SELECT, INSERT, UPDATE ON alert_projections TO flexcredits_alerter;
 GRANT SELECT ON alert_projections TO flexcredits_api;
 ALTER TABLE alert_projections ENABLE ROW LEVEL SECURITY;

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from alerter.domain.links import period_url
 from alerter.evaluation.evaluator import Evaluator
@@ -212,6 +213,19 @@ async def test_a_mail_about_use_says_when_credits_run_out_if_a_projection_is_at_
     assert context["projection"] is None
 
 
+async def test_a_period_whose_end_is_amended_is_projected_again(
+    db: TableRows, owner: Connection, alerter: Alerter
+) -> None:
+    acme = await steady(db, total=62)
+    await acme.save(usage_projected_thresholds=[100])
+    await alerter.run()
+    assert await banner(owner, acme.number) == ("projected", 100, 1)
+    await db.execute("UPDATE credit_periods SET ends_on = '2026-11-24' WHERE organization_id = $1", acme.number)
+    await alerter.run()
+    assert [row[:4] for row in await firings(owner, acme.number)] == [(100, 1, "sent", "level")]
+    assert await banner(owner, acme.number) is None
+
+
 async def test_the_same_rows_give_the_same_projection(db: TableRows, pool: Pool, owner: Connection) -> None:
     acme = await steady(db)
     await acme.save(usage_projected_thresholds=[80, 100])
@@ -246,16 +260,43 @@ async def test_an_organization_whose_projection_fails_delays_no_other_and_no_ale
         "CREATE TRIGGER broken BEFORE INSERT ON alert_projections FOR EACH ROW"
         f" WHEN (NEW.organization_id = {broken.number}) EXECUTE FUNCTION refuse()"
     )
-    await broken.use(50, f"{TODAY}")
+    await broken.use(10, f"{TODAY}")
     await alerter.run()
     assert [row[:4] for row in await firings(owner, acme.number)] == [(100, 1, "sent", None)]
-    assert await banner(owner, broken.number) == ("used", 100, 1)
-    assert await owner.fetchval("SELECT count(*) FROM quarantine WHERE step = 'project'") in (0, 1)
+    assert await banner(owner, broken.number) == ("used", 75, 1)
+    assert await owner.fetchval("SELECT count(*) FROM quarantine WHERE step = 'project'") == 1
     await owner.execute("DROP TRIGGER broken ON alert_projections")
     await owner.execute("UPDATE quarantine SET retry_at = now()")
     await retry_quarantined(pool, alerter.evaluator)
     await alerter.run()
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+    assert [row[:4] for row in await firings(owner, broken.number)] == [(100, 1, "sent", None)]
+
+
+@pytest.mark.parametrize("all_slow", [False, True])
+async def test_a_projection_that_takes_too_long_for_one_and_for_all(
+    db: TableRows, owner: Connection, alerter: Alerter, all_slow: bool
+) -> None:
+    customers = [await steady(db, f"org_{number}", total=62) for number in range(3)]
+    for customer in customers:
+        await customer.save(usage_projected_thresholds=[100])
+    slow = [customer.number for customer in customers[: 3 if all_slow else 1]]
+    await owner.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'slow' USING ERRCODE = '57014'; END $$"
+    )
+    await owner.execute(
+        "CREATE TRIGGER slow BEFORE INSERT ON alert_projections FOR EACH ROW"
+        f" WHEN (NEW.organization_id = ANY (ARRAY{slow})) EXECUTE FUNCTION refuse()"
+    )
+    if all_slow:
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await alerter.run()
+        assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+        await owner.execute("DROP TRIGGER slow ON alert_projections")
+    await alerter.run()
+    fired = [len(await firings(owner, customer.number)) for customer in customers]
+    assert fired == ([1, 1, 1] if all_slow else [0, 1, 1])
+    assert await owner.fetchval("SELECT count(*) FROM quarantine WHERE step = 'project'") == (not all_slow)
 
 
 async def test_a_credit_period_without_an_end_has_no_projection(

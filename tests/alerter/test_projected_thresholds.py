@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from alerter.domain.organization_state import OrganizationState, decide
-from alerter.domain.projected import Mark, PassedOn, StoredProjection
+from alerter.domain.projected import MadeFor, Mark, PassedOn, StoredProjection
 from alerter.domain.thresholds import (
     Latest,
     Period,
@@ -22,13 +22,14 @@ TODAY, YESTERDAY = NOW.date(), NOW.date() - timedelta(days=1)
 ON = PassedOn(date(2026, 12, 3), date(2026, 12, 9), date(2026, 12, 19))
 USED = Period("usage", "c1", "p1")
 PROJECTED = USED._replace(kind="projected")
+MADE_FOR = MadeFor(date(2026, 7, 1), date(2027, 1, 1), 100)
 
 
 def stored(marks: Mapping[int, int], **changed: Any) -> StoredProjection:
     """`marks` has the permille of each threshold."""
     on = {threshold: ON if permille > 500 else ON._replace(p50=None) for threshold, permille in marks.items()}
     found = [Mark(threshold, permille, on[threshold]) for threshold, permille in marks.items()]
-    projection = StoredProjection(TODAY, 100, [*marks], found, None, None, NOW)
+    projection = StoredProjection(TODAY, MADE_FOR, [*marks], found, None, None, NOW)
     return projection._replace(**changed)
 
 
@@ -75,8 +76,11 @@ def test_it_is_retracted_only_when_lasting_is_twice_as_likely(permille: int, res
         stored({}, thresholds=[100], refusal="too_few_days", detail="3 days"),
         stored({100: 0}, day=YESTERDAY),
         stored({100: 1000}, day=YESTERDAY),
-        stored({100: 0}, available=90),
-        stored({100: 1000}, available=110),
+        stored({100: 0}, made_for=MADE_FOR._replace(available=90)),
+        stored({100: 1000}, made_for=MADE_FOR._replace(available=110)),
+        stored({100: 0}, made_for=MADE_FOR._replace(ends_on=date(2026, 12, 15))),
+        stored({100: 1000}, made_for=MADE_FOR._replace(ends_on=date(2027, 3, 1))),
+        stored({100: 1000}, made_for=MADE_FOR._replace(starts_on=date(2026, 8, 1))),
         stored({90: 1000}),
     ],
 )
@@ -156,7 +160,8 @@ def test_a_period_is_projected_once_a_day_or_when_it_must() -> None:
     assert not wants(fresh)
     assert wants(None)
     assert wants(fresh._replace(day=YESTERDAY))
-    assert wants(fresh._replace(available=99))
+    for amended in ({"available": 99}, {"starts_on": date(2026, 8, 1)}, {"ends_on": date(2026, 12, 15)}):
+        assert wants(fresh._replace(made_for=MADE_FOR._replace(**amended)))
     assert wants(fresh, projected=(80, 90))
     assert not wants(None, available=None)
     assert not wants(None, available=0)

@@ -302,7 +302,7 @@ NAMES = {
     "select_firings": "organization_id rule contract_id period_id kind threshold episode is_open fired_at mailed_at",
     "select_banners": "organization_id contract_id period_id kind threshold episode fired_at", "lock_state": "locked",
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode notification starts_on ends_on fired_at p10 p50 p90",
-    "select_projections": "organization_id rule contract_id period_id day available thresholds permilles p10 p50 p90 refusal detail projected_at",
+    "select_projections": "organization_id rule contract_id period_id starts_on ends_on day available thresholds permilles p10 p50 p90 refusal detail projected_at",
     "select_counted_to": "complete_to is_quarantined held counted", "sum_days": "day credits", "sum_quarters": "bucket_at credits",
     "select_mail_context": "assistant agents api assistant_used agents_used api_used",
     "select_drivers": "product credits name", "select_name": "organization name", "select_recipients": "address is_additional",

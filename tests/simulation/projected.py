@@ -135,7 +135,7 @@ class Scenario(Alerts):
         level, row = self.postgres.table("levels")[number], self.postgres.table("projections").get((number, "usage"))
         if not level.projected or all(is_met(level.used, level.available, at) for at in (*level.projected, 100)):
             return self.open(number) <= {*level.projected}
-        _, _, day, available, thresholds, *_ = row or (None,) * 5
+        _, _, _, _, day, available, thresholds, *_ = row or (None,) * 7
         return (day, available) == (self.today, level.available) and {*level.projected} <= {*(thresholds or ())}
 
     def open(self, number: int) -> set[int]:

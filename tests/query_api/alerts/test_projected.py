@@ -36,8 +36,8 @@ async def projection(db: TableRows, number: int, rule: str = "usage", period: st
     columns = {"thresholds": [90, 100], "permilles": [900, 600], "refusal": None, "detail": None} | changed
     found = [] if columns["refusal"] else columns["thresholds"]
     await db.execute(
-        "INSERT INTO alert_projections VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        number, rule, "c1" if rule == "usage" else "", period, TODAY, 100 * MICRO, columns["thresholds"],
+        "INSERT INTO alert_projections VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        number, rule, "c1" if rule == "usage" else "", period, date(2026, 1, 1), date(2027, 1, 1), TODAY, 100 * MICRO, columns["thresholds"],
         columns["permilles"] if found else [], [date(2026, 12, 3) for _ in found], [date(2026, 12, 9) for _ in found],
         [None for _ in found], columns["refusal"], columns["detail"], NOW,
     )  # fmt: skip

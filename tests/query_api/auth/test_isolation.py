@@ -170,7 +170,7 @@ async def fill(db: TableRows, name: str) -> int:
     )
     await db.execute("INSERT INTO alert_state VALUES ($1, $2)", number, NOW)
     await db.execute(
-        "INSERT INTO alert_projections VALUES ($1, 'usage', $2, $2, '2026-11-22', 1, '{}', '{}', '{}', '{}', '{}', 'days_missing', $2, $3)",
+        "INSERT INTO alert_projections VALUES ($1, 'usage', $2, $2, '2026-11-01', '2026-12-01', '2026-11-22', 1, '{}', '{}', '{}', '{}', '{}', 'days_missing', $2, $3)",
         number, f"projection-{name}", NOW,
     )  # fmt: skip
     threshold, its_period = 60 + number, {"period": f"period-{name}", "contract": f"contract-{name}"}

@@ -8,7 +8,7 @@ from runtime.postgres.pool import Connection
 from runtime.postgres.statements import from_record
 
 from alerter.db.statements import SQL
-from alerter.domain.projected import Mark, PassedOn, StoredProjection
+from alerter.domain.projected import MadeFor, Mark, PassedOn, StoredProjection
 from alerter.domain.thresholds import Period
 
 PeriodKey = tuple[int, str, str, str]
@@ -33,7 +33,7 @@ async def read_projections(
         columns = zip(row["thresholds"], row["permilles"], row["p10"], row["p50"], row["p90"], strict=False)
         found[row["organization_id"], row["rule"], row["contract_id"], row["period_id"]] = StoredProjection(
             day=row["day"],
-            available=row["available"],
+            made_for=MadeFor(row["starts_on"], row["ends_on"], row["available"]),
             thresholds=row["thresholds"],
             marks=[Mark(threshold, permille, PassedOn(*dates)) for threshold, permille, *dates in columns],
             refusal=row["refusal"],
@@ -50,8 +50,8 @@ async def save_projection(
     dates = [[mark.passed_on[place] for mark in projection.marks] for place in range(3)]
     await connection.execute(
         SQL["save_projection"],
-        organization_id, *period[:3], projection.day, projection.available, projection.thresholds, permilles, *dates,
-        projection.refusal, projection.detail, projection.projected_at,
+        organization_id, *period[:3], *projection.made_for[:2], projection.day, projection.made_for.available,
+        projection.thresholds, permilles, *dates, projection.refusal, projection.detail, projection.projected_at,
     )  # fmt: skip
 
 

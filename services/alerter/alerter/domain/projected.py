@@ -35,11 +35,19 @@ class Mark(NamedTuple):
     passed_on: PassedOn
 
 
+class MadeFor(NamedTuple):
+    """A period's dates and available micro-credits. Where they are amended, the period keeps its identity."""
+
+    starts_on: date
+    ends_on: date
+    available: int | None
+
+
 class StoredProjection(NamedTuple):
-    """The last projection of a period. `day` is the local day on which it was made, `available` what it was made for."""
+    """The last projection of a period. `day` is the local day on which it was made."""
 
     day: date
-    available: int
+    made_for: MadeFor
     thresholds: Sequence[int]
     marks: Sequence[Mark]
     """Of the thresholds; empty if it was refused."""
@@ -49,11 +57,11 @@ class StoredProjection(NamedTuple):
 
 
 def is_outdated(
-    stored: StoredProjection | None, available: int, thresholds: Collection[int], today: date, now: datetime
+    stored: StoredProjection | None, period: MadeFor, thresholds: Collection[int], today: date, now: datetime
 ) -> bool:
-    """Whether a period must be projected: for the first time, on another day, for another amount or other thresholds, or
-    again after a refusal."""
-    if stored is None or (stored.day, stored.available) != (today, available):
+    """Whether a period must be projected: for the first time, on another day, for other dates, another amount or other
+    thresholds, or again after a refusal."""
+    if stored is None or (stored.day, stored.made_for) != (today, period):
         return True
     if not set(thresholds) <= set(stored.thresholds):
         return True

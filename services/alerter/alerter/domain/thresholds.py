@@ -12,6 +12,7 @@ from alerter.domain.projected import (
     HOLDS_PERMILLE,
     NEAR_PERCENT,
     RUN_OUT,
+    MadeFor,
     Mark,
     PassedOn,
     StoredProjection,
@@ -59,6 +60,11 @@ class UsageLevel(NamedTuple):
     used: int
     projection: StoredProjection | None = None
     """Of the period, whatever it was made for; None: it was not projected yet."""
+
+    @property
+    def made_for(self) -> MadeFor:
+        """What a projection of the period must be made for."""
+        return MadeFor(self.starts_on, self.ends_on, self.available)
 
 
 class Latest(NamedTuple):
@@ -136,9 +142,9 @@ def evaluate_projected(level: UsageLevel, latest: Mapping[int, Latest], state: P
 
 
 def marks_today(level: UsageLevel, today: date) -> dict[int, Mark]:
-    """By threshold. Empty without a projection of today for the available credits, and if it was refused."""
+    """By threshold. Empty without a projection of today for the period as it is, and if it was refused."""
     stored = level.projection
-    if stored is None or (stored.day, stored.available) != (today, level.available):
+    if stored is None or (stored.day, stored.made_for) != (today, level.made_for):
         return {}
     return {mark.threshold: mark for mark in stored.marks}
 
@@ -189,7 +195,7 @@ def wants_projection(level: UsageLevel, latest: Mapping[int, Latest], projected:
     if not has_begun(level, now) or period_state(level, now) != "current":
         return False
     today = local_date(now, level.time_zone)
-    return is_outdated(level.projection, level.available, marks_of(projected), today, now)
+    return is_outdated(level.projection, level.made_for, marks_of(projected), today, now)
 
 
 def is_near(used: int, available: int, thresholds: Sequence[int], latest: Mapping[int, Latest]) -> bool:

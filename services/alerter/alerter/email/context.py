@@ -46,11 +46,11 @@ async def gather_context(
 
 def describe_projection(level: UsageLevel, now: datetime) -> dict[str, Any] | None:
     """When the available credits run out: dates, or the reason why there are none. None if there is nothing to say: without a
-    projection of these days for the available credits, or after they were used up."""
+    projection of these days for the period as it is, or after they were used up."""
     stored, today = level.projection, local_date(now, level.time_zone)
     if stored is None or level.available is None or level.used >= level.available:
         return None
-    if stored.available != level.available or not 0 <= (today - stored.day).days <= 1 or level.ends_on <= today:
+    if stored.made_for != level.made_for or not 0 <= (today - stored.day).days <= 1 or level.ends_on <= today:
         return None
     if stored.refusal:
         return {"refusal": stored.detail}

@@ -16,7 +16,8 @@ from flexcredits_schemas.projection.history import complete_until, days_in_a_row
 from flexcredits_schemas.projection.refusals import compared_since, describe_missing_days, why_not_counted
 from runtime.forecast.model import Refusal
 from runtime.forecast.project import DAYS_MAX, Outlook, foresee, project_outlook
-from runtime.isolation import concerns_one
+from runtime.isolation import concerns_one, slow_for_all
+from runtime.postgres.errors import timed_out
 from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.projection_queries import save_projection, select_counted_to, sum_days, sum_quarters
@@ -65,9 +66,12 @@ class Projector:
         self._topic = topic
         self._now = now
         self._compute = compute
+        self._slow: dict[int, Exception] = {}
+        """Organizations whose statement timed out since another one's projection succeeded."""
 
     async def tick(self) -> None:
-        """Project organizations until WORK_S is over. One whose data makes it fail is quarantined for this step."""
+        """Project organizations until WORK_S is over. One whose data makes it fail is quarantined for this step, and one whose
+        statement times out while those of others do not. Raises the error if they time out for several."""
         ends, waiting = time.monotonic() + WORK_S, self._evaluator.unprojected
         PROJECTIONS_WAITING.set(len(waiting))
         held = (await self._evaluator.quarantine.read())["project"] if waiting else set[int]()
@@ -79,10 +83,27 @@ class Projector:
             except Exception as error:
                 if not concerns_one(error):
                     raise
-                await self._evaluator.quarantine.add("project", {organization_id: error})
+                if not timed_out(error):
+                    await self._evaluator.quarantine.add("project", {organization_id: error})
+                    continue
+                self._slow[organization_id] = error
+                if slow_for_all(self._slow.values(), len(self._slow)):
+                    waiting |= dict.fromkeys(self._slow)
+                    raise
+                if not waiting:  # no other one shows whether Postgres is slow: the retry does
+                    await self._set_slow_aside()
+                return
             else:
+                self._slow.pop(organization_id, None)
+                await self._set_slow_aside()
                 if organization_id in held:
                     await self._evaluator.quarantine.release([organization_id], ["project"])
+
+    async def _set_slow_aside(self) -> None:
+        """Quarantine the one organization that timed out while others did not. Several were slow like all others."""
+        slow, self._slow = self._slow, {}
+        if len(slow) == 1:
+            await self._evaluator.quarantine.add("project", slow)
 
     async def project(self, organization_id: int) -> None:
         """Store the projections that are due, with the firings that follow, in one transaction. Idempotent."""
@@ -167,7 +188,7 @@ def project_period(due: Due, history: History, now: datetime) -> StoredProjectio
             so_far = history.by_day.get(today, 0)
             marks = [mark_of(outlook, so_far, level, threshold) for threshold in due.thresholds]
     reason, detail = refused or (None, None)
-    return StoredProjection(today, level.available, due.thresholds, marks, reason, detail, now)
+    return StoredProjection(today, level.made_for, due.thresholds, marks, reason, detail, now)
 
 
 def mark_of(outlook: Outlook, so_far: int, level: UsageLevel, threshold: int) -> Mark:

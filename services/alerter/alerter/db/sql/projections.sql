@@ -2,15 +2,16 @@
 
 -- name: select_projections
 -- Select the last projections of these organizations (null: all).
-SELECT organization_id, rule, contract_id, period_id, day, available, thresholds, permilles, p10, p50, p90, refusal, detail, projected_at
+SELECT organization_id, rule, contract_id, period_id, starts_on, ends_on, day, available, thresholds, permilles, p10, p50, p90, refusal, detail, projected_at
 FROM alert_projections WHERE $1::integer[] IS NULL OR organization_id = ANY($1)
 
 -- name: save_projection
 -- Store a period's projection in place of the last one of its rule.
-INSERT INTO alert_projections (organization_id, rule, contract_id, period_id, day, available, thresholds, permilles, p10, p50, p90, refusal,
+INSERT INTO alert_projections (organization_id, rule, contract_id, period_id, starts_on, ends_on, day, available, thresholds, permilles, p10, p50, p90, refusal,
     detail, projected_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-ON CONFLICT (organization_id, rule) DO UPDATE SET contract_id = excluded.contract_id, period_id = excluded.period_id, day = excluded.day,
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+ON CONFLICT (organization_id, rule) DO UPDATE SET contract_id = excluded.contract_id, period_id = excluded.period_id, starts_on = excluded.starts_on,
+    ends_on = excluded.ends_on, day = excluded.day,
     available = excluded.available, thresholds = excluded.thresholds, permilles = excluded.permilles, p10 = excluded.p10, p50 = excluded.p50,
     p90 = excluded.p90, refusal = excluded.refusal, detail = excluded.detail, projected_at = excluded.projected_at
 
