@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 import pytest
+import structlog
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from flexcredits_schemas.zones import offset_at
 from prometheus_client import CollectorRegistry, Counter
@@ -311,6 +312,20 @@ def test_clients_that_repeat_themselves_are_heard_once_and_we_always() -> None:
         True,
         True,
     ]
+
+
+def test_a_logger_that_was_used_follows_a_second_configuration() -> None:
+    before = logging.getLogger().handlers[:]
+    try:
+        configure_logs("test")
+        used = structlog.get_logger()
+        used.info("before")
+        configure_logs("test")
+        with structlog.testing.capture_logs() as logs:
+            used.info("after")
+        assert [log["event"] for log in logs] == ["after"]
+    finally:
+        logging.getLogger().handlers[:] = before
 
 
 def test_tracebacks_hold_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,9 @@ import time
 
 import structlog
 
+# One list for all calls of configure_logs: a logger that was used keeps the list that it began with.
+PROCESSORS: list[structlog.typing.Processor] = []
+
 
 class RateLimitFilter(logging.Filter):
     """Passes each message of the Kafka, Postgres and tracing clients once in ten seconds.
@@ -59,8 +62,9 @@ def configure_logs(service: str, log_format: str = "json") -> None:
         if log_format == "console"
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
+    PROCESSORS[:] = [*steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
     structlog.configure(
-        processors=[*steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
