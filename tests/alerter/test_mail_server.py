@@ -1,6 +1,7 @@
 """STARTTLS, TLS, certificates, passwords and time limits, against a real server with its own certificate."""
 
 import asyncio
+import ssl
 import subprocess
 from functools import partial
 from ipaddress import ip_address
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+from alerter.email.smtp import open_tls
 from cryptography.x509 import IPAddress
 from support.infra.certificates import make_certificate, serving
 from support.services.alerter import smtp_server
-from support.services.mailer import TO, attempt
+from support.services.mailer import TO, attempt, settings
 
 PASSWORD = "correct horse"
 
@@ -43,6 +45,24 @@ async def test_starttls_is_used_when_it_is_required(certificate: Path) -> None:
     async with smtp_server(smtp={"tls_context": serving(certificate), "require_starttls": True}) as server:
         assert await send(server.port, "smtp+starttls", smtp_ca_file=certificate) == "taken"
     assert server.encrypted == [True]
+
+
+async def test_replaced_authorities_are_trusted_in_the_next_period(certificate: Path, tmp_path: Path) -> None:
+    trusted = tmp_path / "trusted.pem"
+    make_certificate(trusted, IPAddress(ip_address("127.0.0.2")))
+    server = settings(25, "smtps", smtp_ca_file=trusted).mail_server()
+    first = open_tls(server, 1)
+    trusted.write_bytes(certificate.read_bytes())
+    [expected] = authorities_in(certificate)
+    assert open_tls(server, 1) is first, "the files are read once in a period"
+    assert expected not in first.get_ca_certs(binary_form=True)
+    assert expected in open_tls(server, 2).get_ca_certs(binary_form=True)
+
+
+def authorities_in(certificate: Path) -> list[bytes]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate)
+    return context.get_ca_certs(binary_form=True)
 
 
 async def test_starttls_that_is_required_and_not_offered_defers_and_nothing_is_sent_in_clear() -> None:

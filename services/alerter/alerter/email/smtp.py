@@ -3,11 +3,13 @@
 import asyncio
 import ssl
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -30,6 +32,8 @@ log = structlog.get_logger()
 
 PENDING_MAX = 10_000
 """Largest number of unsent mails that the metric shows: to count more would take longer for no better decision."""
+TLS_FOR_S = 60.0
+"""Seconds for which connections trust the same authorities. Then their files, which may have been replaced, are read again."""
 AT_ONCE = 8
 """Mails that one process sends at the same time, each on its own connection."""
 
@@ -89,15 +93,21 @@ class MailServer:
         return answer
 
     def _open_tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if self.ca_file:
-            context.load_verify_locations(self.ca_file)
-        if self.strict_certificates:
-            context.verify_flags |= ssl.VERIFY_X509_STRICT
-        if self.is_local and self.tls == "offered":
-            # No certificate check: no authority signs certificates for local addresses.
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
+        return open_tls(self, int(time.monotonic() / TLS_FOR_S))
+
+
+@lru_cache(maxsize=4)
+def open_tls(server: MailServer, _period: int) -> ssl.SSLContext:
+    """What connections to the server trust in a period of TLS_FOR_S. Kept, since the system's authorities take 40 ms to read."""
+    context = ssl.create_default_context()
+    if server.ca_file:
+        context.load_verify_locations(server.ca_file)
+    if server.strict_certificates:
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+    if server.is_local and server.tls == "offered":
+        # No certificate check: no authority signs certificates for local addresses.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 class Mailer(Outbox[Mail]):
