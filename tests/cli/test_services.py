@@ -30,3 +30,11 @@ def test_the_two_services_that_seal_and_open_links_share_a_secret_of_their_home(
     assert len(secrets["alerter"]) >= 32
     assert secrets_of_links(tmp_path / "one") == secrets
     assert secrets_of_links(tmp_path / "two") != secrets
+
+
+def test_the_query_api_signs_manifests_with_a_key_of_its_home(tmp_path: Path) -> None:
+    keys = environments(tmp_path / "one", "EXPORT_SIGNING_KEY")
+    assert set(keys) == {"query-api"}
+    assert len(bytes.fromhex(keys["query-api"])) == 32
+    assert environments(tmp_path / "one", "EXPORT_SIGNING_KEY") == keys
+    assert environments(tmp_path / "two", "EXPORT_SIGNING_KEY") != keys

@@ -324,7 +324,7 @@ def test_the_docs_name_every_secret_that_users_must_create(prod: list[Manifest])
     ]
     wanted = set(references) - STRIMZI - CLOUDNATIVE_PG
     deployment = (REPOSITORY / "docs/deployment.md").read_text()
-    assert len(wanted) == 7
+    assert len(wanted) == 8
     assert not [name for name in wanted if f"`{name}`" not in deployment]
 
 

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flexcredits_cli.dev_idp.tokens import issuer_url
 from flexcredits_cli.machine.state_folder import StateFolder
 from flexcredits_cli.stack.services import issuer_program
-from query_api.access.state import AppState
+from query_api.access.state import AppState, ExportLimits
 from query_api.app import build_app
+from query_api.auth.minisign import SigningKey
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
 from query_api.http.middleware import RequestObserver
@@ -77,6 +78,8 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
         *,
         billing_moderators: bool = True,
         dashboard: Mapping[str, BuiltFile] | None = None,
+        export_key: SigningKey | None = None,
+        export_limits: ExportLimits = ExportLimits(),  # noqa: B008 - immutable
     ) -> AsyncIterator[Api]:
         keys = SigningKeys(fetch_from(provider.url))
         verifier = Verifier(keys, ISSUER, AUDIENCE)
@@ -89,6 +92,8 @@ async def open_api(pool: Pool, export_pool: Pool, provider: IdentityProvider) ->
             lambda: api.now,
             export_pool,
             unsubscribe_secret=UNSUBSCRIBE_SECRET,
+            export_key=export_key,
+            export_limits=export_limits,
         )
         transport = httpx.ASGITransport(
             RequestObserver(build_app(state, dashboard=dashboard)), raise_app_exceptions=False

@@ -21,6 +21,7 @@ from runtime.processes import run_processes
 from query_api.access.state import AppState, SignIn, utc_now
 from query_api.app import build_app
 from query_api.auth.cookies import Cookies
+from query_api.auth.minisign import SigningKey
 from query_api.auth.oidc import Issuer
 from query_api.auth.signing_keys import SigningKeys, fetch_from
 from query_api.auth.tokens import Verifier
@@ -91,6 +92,7 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
             sign_in=make_sign_in(settings, verifier),
             provider_name=settings.provider_name,
             unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
+            export_key=make_export_key(settings),
         )
         hub = LiveHub()
         asking = await open_one("query-api-health", 1, STATEMENT_TIMEOUT_S)
@@ -126,6 +128,13 @@ def make_sign_in(settings: Settings, verifier: Verifier) -> SignIn | None:
         Issuer(verifier, authorization_url, token_url, settings.client_id, secret, redirect_url),
         Cookies(origin, timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s)),
     )
+
+
+def make_export_key(settings: Settings) -> SigningKey | None:
+    if settings.export_signing_key is None:
+        log.warning("manifests of files are unsigned: EXPORT_SIGNING_KEY is not set")
+        return None
+    return SigningKey(bytes.fromhex(settings.export_signing_key.get_secret_value()))
 
 
 def find_dashboard(folder: Path | None) -> Mapping[str, BuiltFile] | None:

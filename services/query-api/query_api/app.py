@@ -24,6 +24,7 @@ from query_api.description.describe import describe
 from query_api.error_handlers import add_error_handlers
 from query_api.explain import routes as explain
 from query_api.exports import routes as exports
+from query_api.exports.changes import routes as export_changes
 from query_api.exports.focus import routes as focus_export
 from query_api.exports.people import routes as people_export
 from query_api.freshness import routes as freshness
@@ -74,6 +75,7 @@ ROUTERS = (
     exports.router,
     people_export.router,
     focus_export.router,
+    export_changes.router,
     web.router,
     docs.router,
 )

@@ -1,11 +1,12 @@
 """Settings from the environment."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from runtime.process import ProcessSettings
 
 PROCESSES_MAX = 16
@@ -54,6 +55,9 @@ class Settings(ProcessSettings):
     flexcredits_unsubscribe_secret: SecretStr = Field(min_length=32)
     """Signs the unsubscribe links of additional recipients. The alerter needs the same value."""
 
+    export_signing_key: SecretStr | None = None
+    """Signs the manifests of files: the seed of an Ed25519 key, 64 hex digits. Without it, or if empty, they are unsigned."""
+
     usage_events_topic: str = "usage.events.v1"
     http_processes: int = Field(default=1, gt=0, le=PROCESSES_MAX)
     """Processes that share the port, for hosts with several cores. The first one's probe port is PROBE_PORT, and each further
@@ -65,6 +69,14 @@ class Settings(ProcessSettings):
     def for_process(self, index: int) -> Self:
         """The settings of one of the processes."""
         return self.model_copy(update={"probe_port": self.probe_port + index * PROBE_PORT_STEP})
+
+    @field_validator("export_signing_key")
+    @classmethod
+    def check_key(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value().strip() if value else ""
+        if text and not re.fullmatch("[0-9a-fA-F]{64}", text):
+            raise ValueError("EXPORT_SIGNING_KEY must be 64 hex digits")
+        return SecretStr(text) if text else None
 
     @model_validator(mode="after")
     def check_addresses(self) -> Self:

@@ -73,6 +73,7 @@ PATHS = [
     "/api/v1/export/focus.parquet?range=all",
     "/api/v1/export/focus.json?range=all",
     "/api/v1/export/table.parquet?product=agents&view=features&range=all",
+    "/api/v1/export/manifests",
 ]  # fmt: skip
 # Deployment-wide by design: the progress of partitions, without any customer's name.
 SHARED_TABLES = {"partition_progress", "partition_hours", "partition_ends"}
@@ -81,9 +82,10 @@ SHARED_TABLES = {"partition_progress", "partition_hours", "partition_ends"}
 WRITES = {
     ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"), ("alert_settings", "INSERT"),
     ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
+    *((table, privilege) for table in ("export_manifests", "export_lines") for privilege in ("INSERT", "DELETE")),
     *(("api_key_mappings", privilege) for privilege in ("INSERT", "UPDATE", "DELETE")),
 }  # fmt: skip
-"""Also, UPDATE of sessions.last_seen_at, and INSERT of the alerter's wake-ups and requests without their times."""
+"""Also, UPDATE of sessions.last_seen_at and export_manifests.kept_bytes, and INSERT of the alerter's wake-ups and requests without their times."""
 
 
 OF_KEYS = (
@@ -93,10 +95,15 @@ OF_KEYS = (
 """The organizations of the mappings that a statement without WHERE shows."""
 
 
-READ_BY_ID = {"/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/api/v1/api-keys/{key_id}/mapping"}
+PARTS = ("", "/file", "/signature")
+"""What can be read of an exported file."""
+READ_BY_ID = {
+    "/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/api/v1/api-keys/{key_id}/mapping",
+    *(f"/api/v1/export/manifests/{{export_id}}{part}" for part in PARTS),
+}  # fmt: skip
 """Also read by read_everything(), for the ids of the lists."""
-WITHOUT_ROWS = {"/api/v1/session", "/login", "/login/callback"}
-"""They answer about the caller."""
+WITHOUT_ROWS = {"/api/v1/session", "/login", "/login/callback", "/api/v1/export/key.pub"}
+"""They answer about the caller, or the deployment."""
 STREAMED = {"/api/v1/live"}
 """It sends what overview and banner answer; live/test_live.py holds it to its organization."""
 
@@ -185,6 +192,13 @@ async def fill(db: TableRows, name: str) -> int:
         " RETURNING channel_id", number, f"channel-{name}",
     )  # fmt: skip
     await db.notice(number, channel, f"fired.{name}", "fired", firing, "failed", [("refused", f"404 no hook {name}")])
+    export = await db.fetch(
+        "INSERT INTO export_manifests VALUES ($1, gen_random_uuid(), $2, $3, $3, 1) RETURNING export_id",
+        number, NOW, f'{{"file": "file-{name}"}}',
+    )  # fmt: skip
+    await db.execute(
+        "INSERT INTO export_lines VALUES ($1, $2, 0, '2026-11-01', $3, NULL, '')", number, export[0][0], [NOW, NOW]
+    )
     key = await db.api_key(f"key{number}", name, products=[f"product-{name}"])
     await db.mapping(key, f"rule-{name}", f"mapper@{name}")
     return number
@@ -206,6 +220,12 @@ async def read_everything(api: Api, organization: str) -> str:
         answer = await api.ask(path, organization=organization)
         assert answer.status_code == 200, answer.text
         texts.append(text_of(answer.content) if ".parquet" in path else answer.text)
+    export = (await api.ask("/api/v1/export/usage.csv?range=all", organization=organization)).headers[
+        "flexcredits-export"
+    ]
+    for part in PARTS:
+        answer = await api.ask(f"/api/v1/export/manifests/{export}{part}", organization=organization)
+        texts.append(answer.text.replace(export, "its-id"))
     for alert in (await api.get("/api/v1/alerts", organization=organization))["alerts"]:
         texts.append((await api.ask(f"/api/v1/alerts/{alert['id']}", organization=organization)).text)
     for channel in (await api.get("/api/v1/alert-channels", organization=organization))["channels"]:
@@ -222,8 +242,8 @@ async def read_everything(api: Api, organization: str) -> str:
 
 
 def without_audit(text: str) -> str:
-    """The text without the audit log, which grows with every export."""
-    return "\n".join(line for line in text.split("\n") if not line.startswith('{"entries"'))
+    """The text without the audit log and the list of files, which grow with every export."""
+    return "\n".join(line for line in text.split("\n") if not line.startswith(('{"entries"', '{"exports"')))
 
 
 async def test_two_organizations_hammering_one_connection_never_see_each_other(
@@ -256,7 +276,7 @@ async def test_two_organizations_hammering_one_connection_never_see_each_other(
                        f'"updated_by":"admin@{name}"', f'"last_error":"450 no test {name}"', f'"detail":"450 no mailbox {name}"',
                        f'"name":"channel-{name}"', f'"product-{name}"', f'"updated_by":"mapper@{name}"', f'"name":"rule-{name}"', f'"detail":"404 no hook {name}"',
                        f'"name":"actor-{name}"', f'"name":"team-{name}"', f'"project":"label-{name}"', f'"id":"above-{name}"',
-                       f'"id":"below-{name}"',
+                       f'"id":"below-{name}"', f'"file":"file-{name}"',
                        f'"name":"actor-name-{name}"', f'"id":"actor-{name}"', f'"name":"group-name-{name}"', f'"id":"value-{name}"'):  # fmt: skip
             assert canary in alone[name]
 

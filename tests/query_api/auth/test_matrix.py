@@ -74,6 +74,11 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/export/table.parquet"): READ,
     ("GET", "/api/v1/export/focus.parquet"): READ,
     ("GET", "/api/v1/export/focus.json"): READ,
+    ("GET", "/api/v1/export/manifests"): READ,
+    ("GET", "/api/v1/export/manifests/{export_id}"): read(404),  # unknown file
+    ("GET", "/api/v1/export/manifests/{export_id}/signature"): read(404),
+    ("GET", "/api/v1/export/manifests/{export_id}/file"): read(404),
+    ("GET", "/api/v1/export/key.pub"): read(404),  # there is no key here; test_manifests has one
     ("GET", "/api/v1/freshness"): READ,
     ("GET", "/api/v1/proof"): READ,
     ("GET", "/api/v1/banner"): READ,
@@ -109,6 +114,8 @@ PARAMETERS = {
     "/api/v1/export/table.parquet": "?product=api&view=namespaces",
     "/api/v1/receipt": "?source=/products/api&id=event-1",
 }
+
+EXPORT_ID = "0b9f64c1-6c0e-4b7a-9a53-0e5c1d1f7d10"
 
 CLAIMS: dict[str, dict[str, Any] | None] = {
     "anonymous": None,
@@ -153,7 +160,9 @@ async def test_every_caller_gets_the_status_of_the_matrix(open_api: OpenApi, db:
                     headers = {} if claims is None else {"Authorization": f"Bearer {api.provider.token(**claims)}"}
                     if (path, status) == ("/api/v1/live", 200):
                         continue  # the stream does not end; test_live tests it
-                    address = re.sub(r"\{\w+(:path)?\}", "77", path) + PARAMETERS.get(path, "")
+                    address = re.sub(r"\{\w+(:path)?\}", "77", path.replace("{export_id}", EXPORT_ID)) + PARAMETERS.get(
+                        path, ""
+                    )
                     # A person may request only one test mail per minute.
                     await db.execute("UPDATE audit_log SET at = at - interval '1 hour'")
                     answer = await api.client.request(method, address, headers=headers, json=BODIES.get(path))

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from query_api.settings import Settings
 from support.data.table_rows import TableRows
 from support.infra.service_process import eventually, free_port, running
@@ -56,6 +56,20 @@ def test_production_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_short_secret_for_links_is_refused() -> None:
     with pytest.raises(ValidationError, match="flexcredits_unsubscribe_secret"):
         Settings(**REQUIRED | {"flexcredits_unsubscribe_secret": "x" * 31}, jwks_url="https://login.example/jwks")
+
+
+def test_a_signing_key_is_32_bytes_or_missing() -> None:
+    def key(text: str) -> SecretStr | None:
+        return Settings(**REQUIRED, jwks_url="https://login.example/jwks", export_signing_key=text).export_signing_key
+
+    assert key("") is None  # as in compose, if the variable is not set
+    given = key(" " + "0f" * 32 + "\n")
+    assert given is not None
+    assert given.get_secret_value() == "0f" * 32
+    for wrong in ("0f" * 31, "xy" * 32):
+        with pytest.raises(ValidationError, match="EXPORT_SIGNING_KEY") as refused:
+            key(wrong)
+        assert wrong not in str(refused.value)
 
 
 async def test_the_service_answers_until_it_is_stopped(

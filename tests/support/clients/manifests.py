@@ -20,7 +20,7 @@ SERVICES = {"ingest": "ingest", "aggregator": "aggregator", "alerter": "alerter"
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, where PyYAML was built with it: ten times as fast."""
-SECRETS = {"flexcredits-smtp": "smtps://mailer:secret@mail.example.com"}
+SECRETS = {"flexcredits-export-signing": "0f" * 32, "flexcredits-smtp": "smtps://mailer:secret@mail.example.com"}
 
 
 def render(folder: str) -> list[Manifest]:

@@ -26,6 +26,7 @@ PATHS = {
     "/api/v1/session": "SessionResponse",
     "/api/v1/credit-periods": "CreditPeriods",
     "/api/v1/reconcile": "Reconciliation",
+    "/api/v1/export/manifests": "ExportedFiles",
     "/api/v1/usage/runs?range=all": "Runs",
     "/api/v1/me/usage?range=all": "MyUsage",
     "/api/v1/receipt?source=/products/api&id=event-1": "Receipt",

@@ -76,9 +76,9 @@ class StateFolder:
             f"user {os.geteuid()}. Change its owner, or set FLEXCREDITS_HOME to another folder."
         )
 
-    def secret(self, name: str) -> str:
-        """A random secret of 40 hex digits; the first call creates and stores it."""
-        return keep_private(self.secrets / name, lambda: secrets.token_hex(20))
+    def secret(self, name: str, length: int = 20) -> str:
+        """A random secret of `length` bytes as hex digits; the first call creates and stores it."""
+        return keep_private(self.secrets / name, lambda: secrets.token_hex(length))
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> StateFolder:

@@ -90,6 +90,7 @@ def service_programs(
             {
                 **shared,
                 **unsubscribe,
+                "EXPORT_SIGNING_KEY": folder.secret("export-signing-key", 32),
                 "POSTGRES_DSN": role_dsn(dsn, "flexcredits_api", folder),
                 "HTTP_HOST": LOOPBACK,
                 "HTTP_PORT": str(ports.query),

@@ -240,6 +240,15 @@ async def read_to_export(
         yield session
 
 
+async def read_past_exports(
+    request: Request, principal: Annotated[Principal, Depends(identify)]
+) -> AsyncIterator[ReadSession]:
+    """Policy: roles that may read, for files of the past. Never on a replica, which may lack what is in such a file."""
+    app = app_state(request)
+    async with read_as_principal(app, app.export_pool, principal, EXPORT_WAIT_S) as session:
+        yield session
+
+
 async def write(request: Request, principal: Annotated[Principal, Depends(identify)]) -> AsyncIterator[WriteSession]:
     """Policy: roles that may read may change alerts. The transaction ends before the response is sent."""
     async with write_as_principal(app_state(request), principal) as session:
@@ -275,6 +284,7 @@ POLICIES = frozenset(
         read_as_admin,
         read_as_super_admin,
         read_to_export,
+        read_past_exports,
         write,
         write_as_super_admin,
         hold_link,
@@ -295,3 +305,4 @@ SuperAdminAccess = Annotated[WriteSession, Depends(write_as_super_admin, scope="
 CurrentUser = Annotated[Principal, Depends(identify)]
 # Scope "request": the transaction stays open until the file is sent or aborted; exports/downloads.py limits the time.
 ExportAccess = Annotated[ReadSession, Depends(read_to_export, scope="request")]
+PastFileAccess = Annotated[ReadSession, Depends(read_past_exports, scope="request")]

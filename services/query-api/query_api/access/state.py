@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from fastapi import Request
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
@@ -11,6 +12,7 @@ from runtime.postgres.time_zones import ZoneRules
 
 from query_api.access.refusals import Refusals
 from query_api.auth.cookies import Cookies
+from query_api.auth.minisign import SigningKey
 from query_api.auth.oidc import Issuer
 from query_api.auth.tokens import Verifier
 from query_api.db.cache import VersionedCache
@@ -28,6 +30,17 @@ class SignIn:
 def zone_rules() -> ZoneRules:
     """Time zone rules of this process, not yet compared with those of Postgres."""
     return ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
+
+
+class ExportLimits(NamedTuple):
+    """What is kept of an organization's exported files. The newest are kept."""
+
+    manifests: int = 500
+    """A daily file of a year, and some more."""
+    organization_bytes: int = 64 * 1024 * 1024
+    """Of lines."""
+    file_bytes: int = 16 * 1024 * 1024
+    """Of lines of one file, which are in memory until it is sent. Of a larger file only the manifest is kept."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,9 @@ class AppState:
     """None: only bearer tokens are accepted."""
     unsubscribe_secret: str | None = None
     """None: no unsubscribe link is valid."""
+    export_key: SigningKey | None = None
+    """Signs manifests of files. None: they are unsigned."""
+    export_limits: ExportLimits = field(default_factory=ExportLimits)
     zones: ZoneRules = field(default_factory=zone_rules)
     refusals: Refusals = field(default_factory=Refusals)
     cache: VersionedCache = field(default_factory=VersionedCache)

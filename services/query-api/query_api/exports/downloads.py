@@ -1,7 +1,7 @@
 """File responses that stream from Postgres: constant memory, limited time, and truncation that the client can detect."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import structlog
@@ -31,6 +31,7 @@ class FileResponse(Response):
         file_name: str,
         media_type: str,
         *,
+        headers: Mapping[str, str] | None = None,
         send_within_s: float = SEND_WITHIN_S,
         file_within_s: float = FILE_WITHIN_S,
     ) -> None:
@@ -39,7 +40,7 @@ class FileResponse(Response):
         self._file_within_s = file_within_s
         self.status_code = 200
         self.background = None
-        self.init_headers(file_headers(file_name, media_type))
+        self.init_headers({**file_headers(file_name, media_type), **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         writing = asyncio.create_task(self._send_file(send))

@@ -126,10 +126,19 @@ async def audit_export(request: Request, principal: Principal, days: Days, *what
     Uses a connection of the other pool: waiting for a second one of the same pool could deadlock.
     """
     name = file_name(principal.organization, days, *what, kind=extension)
+    await _audit(request, principal, {"file": name, "query": without_people(request.url.query)})
+    return name
+
+
+async def audit_past_export(request: Request, principal: Principal, name: str, export_id: str) -> None:
+    """Audit that a file is sent again."""
+    await _audit(request, principal, {"file": name, "again": export_id})
+
+
+async def _audit(request: Request, principal: Principal, details: dict[str, str]) -> None:
     async with write_as(app_state(request).pool, principal.organization) as session:
         if session.organization_id is not None:  # an unknown organization has no data
-            await audit(session, principal, "export", {"file": name, "query": without_people(request.url.query)})
-    return name
+            await audit(session, principal, "export", details)
 
 
 def without_people(query: str) -> str:

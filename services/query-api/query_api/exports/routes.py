@@ -13,8 +13,10 @@ from query_api.db.session import ReadSession
 from query_api.exports.domain.cells import surfaces_in_name
 from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
 from query_api.exports.downloads import FileResponse
-from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, lines_of
-from query_api.exports.parts import A_FILE, A_PARQUET_FILE, BOM, UsageFileQuery, send_file, who_in_name
+from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, lines_of, write_file
+from query_api.exports.manifests.manifest import About, Filters
+from query_api.exports.manifests.recording import Recording, Store, new_id, program, read_state, with_manifest
+from query_api.exports.parts import A_FILE, A_PARQUET_FILE, BOM, UsageFileQuery, audit_export, send_file, who_in_name
 from query_api.exports.usage import USAGE_COLUMNS, read_usage_data, usage_parts
 from query_api.http.problems import invalid_parameter
 from query_api.usage.breakdown.compute import read_breakdown
@@ -33,7 +35,7 @@ class TableCsvQuery(BreakdownQuery):
     bom: bool = BOM
 
 
-@router.get("/usage.csv", response_class=Response, responses=A_FILE)
+@router.get("/usage.csv", response_class=Response, responses=with_manifest(A_FILE))
 async def get_usage_file(
     request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageCsvQuery, Query()]
 ) -> FileResponse:
@@ -45,7 +47,7 @@ async def get_usage_file(
     return await send_usage(request, session, principal, query, CsvWriter(USAGE_COLUMNS, bom=query.bom))
 
 
-@router.get("/usage.parquet", response_class=Response, responses=A_PARQUET_FILE)
+@router.get("/usage.parquet", response_class=Response, responses=with_manifest(A_PARQUET_FILE))
 async def get_usage_parquet(
     request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[UsageFileQuery, Query()]
 ) -> FileResponse:
@@ -56,10 +58,22 @@ async def get_usage_parquet(
 async def send_usage(
     request: Request, session: ReadSession, principal: Principal, query: UsageFileQuery, writer: FileWriter
 ) -> FileResponse:
+    """A file of all people is recorded: its manifest says what was in it."""
+    app = app_state(request)
     data = await read_usage_data(request, session, principal, query, writer.rules)
     filters = (query.product, query.view, surfaces_in_name(query.surface), who_in_name(query))
-    parts = usage_parts(session, data, writer.rules)
-    return await send_file(request, principal, data.days, writer, parts, "usage", *filters)
+    if data.spans is not None or session.organization_id is None:
+        parts = usage_parts(session, data, writer.rules)
+        return await send_file(request, principal, data.days, writer, parts, "usage", *filters)
+    state = await read_state(session, app.topic, data.days, data.periods)
+    name = await audit_export(request, principal, data.days, "usage", *filters, extension=writer.extension)
+    about = About(
+        new_id(), principal.organization, name, writer.extension, getattr(query, "bom", False), app.now(),
+        Filters(query.product, query.view, query.surface), data.days, data.account.time_zone, program(), app.topic, state,
+    )  # fmt: skip
+    recording = Recording(about, Store(app.pool, app.export_key, app.export_limits))
+    pieces = recording.record(write_file(writer, usage_parts(session, data, writer.rules, recording)))
+    return FileResponse(pieces, name, writer.media_type, headers=recording.headers)
 
 
 @router.get("/table.csv", response_class=Response, responses=A_FILE)

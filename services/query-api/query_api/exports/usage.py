@@ -13,6 +13,8 @@ from query_api.attributions.domain.spans import Span
 from query_api.attributions.usage import choose_spans
 from query_api.auth.principal import Principal
 from query_api.calendar import Days, today_in
+from query_api.contracts.domain.periods import CreditPeriod
+from query_api.contracts.queries import select_credit_periods
 from query_api.contracts.range import choose_days
 from query_api.db.session import ReadSession
 from query_api.exports.domain.cells import CellRules
@@ -22,6 +24,7 @@ from query_api.exports.domain.labels import Catalog, Label, UsedSeries, label_ce
 from query_api.exports.formats.batches import Batch, Keyed, constant, decimals, key_of, key_of_used, texts
 from query_api.exports.formats.files import Parts
 from query_api.exports.formats.rows import Rows
+from query_api.exports.manifests.recording import Recording
 from query_api.exports.parts import (
     LABEL_COLUMNS,
     UsageFileQuery,
@@ -49,6 +52,7 @@ class UsageData(NamedTuple):
     account: BillingAccount
     spans: Sequence[Span] | None
     """The attributions whose usage is in the file; None: all."""
+    periods: Sequence[CreditPeriod]
 
 
 async def read_usage_data(
@@ -57,21 +61,28 @@ async def read_usage_data(
     """Raises ApiProblem."""
     today = today_in(session.organization.time_zone, app_state(request).now())
     products, kinds = choose_products(query)
-    days = await choose_days(session, query, today)
+    periods = await select_credit_periods(session)
+    days = await choose_days(session, query, today, periods)
     series = await select_exported_series(session, products, kinds, query.surface)
     ids = [each.series_id for each in series]
     chosen = await choose_spans(session, query, today, days, None, ids, split=EVERYTHING)
     catalog = await read_catalog(session, products, today)
     account = read_account(request, session, principal, rules)
-    return UsageData(days, series, catalog, account, None if chosen is None else chosen.spans)
+    return UsageData(days, series, catalog, account, None if chosen is None else chosen.spans, periods)
 
 
-async def usage_parts(session: ReadSession, data: UsageData, rules: CellRules) -> Parts:
+async def usage_parts(
+    session: ReadSession, data: UsageData, rules: CellRules, recording: Recording | None = None
+) -> Parts:
     if data.spans is not None and not data.spans:
         return
     async for month, labels in label_months(session, data.series, data.catalog, data.days):
         cells = [label_cells(label, rules) for label in labels]
+        if recording:
+            await asyncio.to_thread(recording.begin_month, labels)
         async for days, rows in read_usage_rows(session, labels, month, data.spans):
+            if recording:
+                await asyncio.to_thread(recording.add, days, rows)
             yield await asyncio.to_thread(usage_batch, rows, days, cells, data.account)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 
 from query_api.exports.domain.cells import BYTE_ORDER_MARK, EXACT, GUARDED, CellRules, end_lines, write_lines
 from query_api.exports.domain.kinds import Columns
@@ -28,7 +28,7 @@ Copy = Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
 
 class FileWriter(Protocol):
     media_type: str
-    extension: str
+    extension: Literal["csv", "parquet"]
     rules: CellRules
     """How texts of the parts are escaped."""
 
@@ -41,7 +41,7 @@ class FileWriter(Protocol):
 
 class CsvWriter:
     media_type = "text/csv; charset=utf-8; header=present"
-    extension = "csv"
+    extension: Literal["csv", "parquet"] = "csv"
     rules = GUARDED
 
     def __init__(self, columns: Iterable[str], *, bom: bool = False) -> None:
@@ -61,7 +61,7 @@ class CsvWriter:
 
 class ParquetWriter:
     media_type = "application/vnd.apache.parquet"
-    extension = "parquet"
+    extension: Literal["csv", "parquet"] = "parquet"
     rules = EXACT
 
     def __init__(self, columns: Columns, metadata: Mapping[str, str]) -> None:

@@ -63,6 +63,11 @@ def read_rows(data: bytes, labels: Sequence[Label], days: Days) -> Rows:
     )
 
 
+def exact_sum(numbers: Array) -> int:
+    """The sum of integers (int64), which may be larger than one of them can be."""
+    return (int((numbers >> 32).sum()) << 32) + int((numbers & 0xFFFFFFFF).sum())
+
+
 def find_labels(series_id: Array, day: Array, labels: Sequence[Label]) -> Array:
     """The index of the label of each series and day (an ordinal); -1 without one."""
     if not labels:

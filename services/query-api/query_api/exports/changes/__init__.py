@@ -1,0 +1,1 @@
+"""Files of the past: their manifests, the same bytes again, and what has changed since."""

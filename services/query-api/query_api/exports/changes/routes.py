@@ -1,0 +1,97 @@
+"""/api/v1/export/manifests: files of the past."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import PlainTextResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from query_api.access.dependencies import CurrentUser, PastFileAccess, ReadAccess
+from query_api.access.state import app_state
+from query_api.exports.changes.rerun import check_bytes, find_kept, find_manifest, parts_again, writer_of
+from query_api.exports.changes.schemas import ExportedFile, ExportedFiles
+from query_api.exports.downloads import FileResponse
+from query_api.exports.formats.files import write_file
+from query_api.exports.manifests.manifest import read_manifest
+from query_api.exports.manifests.queries import select_manifests
+from query_api.exports.parts import audit_past_export
+from query_api.http.answers import JSON
+from query_api.http.problems import ApiProblem, problems
+
+router = APIRouter(prefix="/api/v1/export")
+
+ExportId = Annotated[
+    UUID, Path(description="Of the header `Flexcredits-Export`.", examples=["0b9f64c1-6c0e-4b7a-9a53-0e5c1d1f7d10"])
+]
+
+
+def text_answer(example: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": example}}}}
+
+
+SIGNATURE = text_answer("untrusted comment: key 0C0FFEE00C0FFEE0\nRUQ...\ntrusted comment: org_acme ...\n...\n")
+PUBLIC_KEY = text_answer("untrusted comment: minisign public key 0C0FFEE00C0FFEE0\nRWQ...\n")
+ANY_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"application/octet-stream": {}}}
+}
+
+
+class ManifestsQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=500)
+
+
+@router.get("/manifests")
+async def get_manifests(session: ReadAccess, query: Annotated[ManifestsQuery, Query()]) -> ExportedFiles:
+    """The newest files of `usage.csv` and `usage.parquet` that were sent whole. 500 are kept."""
+    found = await select_manifests(session, query.limit)
+    return ExportedFiles(
+        exports=[
+            ExportedFile(manifest=dict(read_manifest(each.manifest).body), signed=each.is_signed, reproducible=each.is_kept)
+            for each in found
+        ]
+    )  # fmt: skip
+
+
+@router.get("/manifests/{export_id}", response_model=dict[str, Any])
+async def get_manifest(session: ReadAccess, export_id: ExportId) -> Response:
+    """The manifest, byte by byte as it was signed.
+
+    `watermark.next_offsets`: usage of all earlier offsets was in the file or held. `sha256` is of the file.
+    """
+    stored = await find_manifest(session, export_id)
+    return Response(stored.manifest.encode(), media_type=JSON)
+
+
+@router.get("/manifests/{export_id}/signature", response_class=PlainTextResponse, responses=SIGNATURE)
+async def get_manifest_signature(session: ReadAccess, export_id: ExportId) -> str:
+    """The signature of the manifest's bytes, for `minisign -V -p key.pub -m manifest.json -x manifest.minisig`."""
+    stored = await find_manifest(session, export_id)
+    if stored.signature is None:
+        raise ApiProblem("not-signed", "This deployment had no EXPORT_SIGNING_KEY when the file was made.")
+    return stored.signature
+
+
+@router.get("/manifests/{export_id}/file", response_class=Response, responses=ANY_FILE | problems(409))
+async def get_past_file(
+    request: Request, session: PastFileAccess, principal: CurrentUser, export_id: ExportId
+) -> FileResponse:
+    """The same bytes again: usage, names, categories and zone as they were."""
+    manifest = await find_kept(session, export_id)
+    await check_bytes(session, export_id, manifest)
+    await audit_past_export(request, principal, manifest.body["file"], str(export_id))
+    writer = writer_of(manifest)
+    pieces = write_file(writer, parts_again(session, export_id, manifest, writer))
+    return FileResponse(pieces, manifest.body["file"], writer.media_type)
+
+
+@router.get("/key.pub", response_class=PlainTextResponse, responses=PUBLIC_KEY | problems(404))
+async def get_export_key(request: Request, session: ReadAccess) -> str:
+    """The public key of manifests, for `minisign -V -p`. Get it once and keep it: a signature proves nothing to who fetches
+    both together."""
+    key = app_state(request).export_key
+    if key is None:
+        raise ApiProblem("not-signed", "This deployment has no EXPORT_SIGNING_KEY.")
+    return key.public_file()

@@ -1,0 +1,171 @@
+"""The manifest of a file: what is in it, as of when, and by which rules. Its bytes are stored, and signed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Literal, NamedTuple
+
+from flexcredits_schemas.credits import decimal_text
+
+from query_api.calendar import Days
+from query_api.contracts.domain.periods import Contract, CreditPeriod, pricing_contract
+from query_api.contracts.domain.prices import prices_of
+from query_api.exports.domain.focus import each_day
+from query_api.exports.domain.labels import ONE_DAY
+from query_api.http.answers import write_instant
+
+NO_WORTH = (None, None)
+Worth = tuple[str | None, int | None]
+"""Currency, and the price of a credit in millionths of it."""
+
+
+class Filters(NamedTuple):
+    """Which usage is in the file; None: all."""
+
+    product: str | None
+    view: str | None
+    surface: Sequence[str] | None
+
+
+class Rules(NamedTuple):
+    """Versions of what the file follows from, in the snapshot of the file."""
+
+    zone_release: str | None
+    rates: int
+    features: int
+    contracts: str
+
+
+class State(NamedTuple):
+    """Read in the snapshot of the file."""
+
+    offsets: Mapping[int, int]
+    complete_to: datetime | None
+    rules: Rules
+    worth: Sequence[tuple[Days, Worth]]
+
+
+class Made(NamedTuple):
+    """The file itself."""
+
+    lines: int
+    credits: int
+    events: int
+    bytes: int
+    sha256: str
+
+
+def worth_of_days(
+    contracts: Sequence[Contract], periods: Sequence[CreditPeriod], days: Days
+) -> list[tuple[Days, Worth]]:
+    """The price of a credit on each of the days as known now, in ranges of equal ones; days without a price are left out."""
+    prices = {contract.contract_id: prices_of(contract) for contract in contracts}
+    found: list[tuple[Days, Worth]] = []
+    for day in each_day(days):
+        contract = pricing_contract(contracts, periods, day)
+        price = prices[contract.contract_id].price_on(day) if contract else None
+        if price is None or price.credit is None:
+            continue
+        worth = (price.currency, price.credit)
+        if found and found[-1][0].last + ONE_DAY == day and found[-1][1] == worth:
+            found[-1] = (Days(found[-1][0].first, day), worth)
+        else:
+            found.append((Days(day, day), worth))
+    return found
+
+
+class About(NamedTuple):
+    """What is known of a file before it is made."""
+
+    export_id: str
+    organization: str
+    file: str
+    form: Literal["csv", "parquet"]
+    byte_order_mark: bool
+    made_at: datetime
+    filters: Filters
+    days: Days
+    time_zone: str | None
+    program: str
+    topic: str
+    state: State
+
+    def write(self, made: Made) -> str:
+        state, rules = self.state, self.state.rules
+        return _json(
+            {
+                "id": self.export_id,
+                "organization": self.organization,
+                "dataset": "usage",
+                "format": self.form,
+                "byte_order_mark": self.byte_order_mark,
+                "file": self.file,
+                "made_at": write_instant(self.made_at),
+                "days": {"from": self.days.first.isoformat(), "to": self.days.last.isoformat()},
+                "time_zone": self.time_zone,
+                "filters": self.filters._asdict(),
+                "watermark": {
+                    "topic": self.topic,
+                    "next_offsets": {str(partition): state.offsets[partition] for partition in sorted(state.offsets)},
+                    "complete_to": None if state.complete_to is None else write_instant(state.complete_to),
+                },
+                "rules": {
+                    "time_zones": rules.zone_release,
+                    "rates": rules.rates,
+                    "features": rules.features,
+                    "contracts": rules.contracts,
+                    "program": self.program,
+                },
+                "prices": [
+                    {
+                        "from": days.first.isoformat(),
+                        "to": days.last.isoformat(),
+                        "currency": currency,
+                        "credit": None if price is None else decimal_text(price),
+                    }
+                    for days, (currency, price) in state.worth
+                ],
+                "lines": made.lines,
+                "credits": decimal_text(made.credits),
+                "events": made.events,
+                "bytes": made.bytes,
+                "sha256": made.sha256,
+            }
+        )
+
+
+class Manifest(NamedTuple):
+    """A manifest that was stored."""
+
+    text: str
+    body: Mapping[str, Any]
+
+    @property
+    def days(self) -> Days:
+        return Days(*(date.fromisoformat(self.body["days"][end]) for end in ("from", "to")))
+
+    @property
+    def filters(self) -> Filters:
+        return Filters(**self.body["filters"])
+
+    @property
+    def worth(self) -> list[tuple[Days, Worth]]:
+        return [
+            (
+                Days(date.fromisoformat(each["from"]), date.fromisoformat(each["to"])),
+                (each["currency"], _millionths(each["credit"])),
+            )
+            for each in self.body["prices"]
+        ]
+
+
+def read_manifest(text: str) -> Manifest:
+    return Manifest(text, json.loads(text))
+
+
+def _millionths(text: str) -> int:
+    return int(text.replace(".", ""))  # decimal_text writes six places
+
+
+def _json(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,79 @@
+"""Statements about manifests and kept lines."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from runtime.postgres.statements import from_record
+
+from query_api.access.state import ExportLimits
+from query_api.db.rows import from_records
+from query_api.db.session import ReadSession, WriteSession
+from query_api.db.statements import SQL
+from query_api.exports.manifests.kept import KeptPart
+from query_api.exports.manifests.manifest import Rules
+
+
+class ListedManifest(NamedTuple):
+    manifest: str
+    is_signed: bool
+    is_kept: bool
+
+
+class StoredManifest(NamedTuple):
+    manifest: str
+    signature: str | None
+    is_kept: bool
+
+
+async def select_offsets(session: ReadSession, topic: str) -> dict[int, int]:
+    rows = await session.connection.fetch(SQL["select_offsets"], topic)
+    return {row["partition"]: row["next_offset"] for row in rows}
+
+
+async def select_rules(session: ReadSession) -> Rules:
+    row = await session.connection.fetchrow(SQL["select_rules"], session.organization_id)
+    assert row is not None
+    return from_record(Rules, row)
+
+
+async def insert_export(
+    session: WriteSession,
+    limits: ExportLimits,
+    export_id: str,
+    made_at: datetime,
+    manifest: str,
+    signature: str | None,
+    parts: Sequence[KeptPart] | None,
+) -> None:
+    """Record a file, and delete what is beyond the limits of the organization. `parts` None: its lines are not kept."""
+    of, number = session.organization_id, UUID(export_id)
+    kept = None if parts is None else sum(len(part.lines) + len(part.labels or b"") for part in parts)
+    connection = session.connection
+    await connection.execute(SQL["lock_exports"], of)
+    await connection.execute(SQL["insert_manifest"], of, number, made_at, manifest, signature, kept)
+    rows = [(of, number, at, *part) for at, part in enumerate(parts or ())]
+    await connection.executemany(SQL["insert_export_lines"], rows)
+    await connection.execute(SQL["delete_old_manifests"], of, limits.manifests)
+    await connection.execute(SQL["delete_old_lines"], of, limits.organization_bytes)
+
+
+async def select_manifests(session: ReadSession, limit: int) -> list[ListedManifest]:
+    rows = await session.connection.fetch(SQL["select_manifests"], session.organization_id, limit)
+    return from_records(ListedManifest, rows)
+
+
+async def select_manifest(session: ReadSession, export_id: UUID) -> StoredManifest | None:
+    row = await session.connection.fetchrow(SQL["select_manifest"], session.organization_id, export_id)
+    return from_record(StoredManifest, row) if row else None
+
+
+async def select_export_lines(session: ReadSession, export_id: UUID) -> AsyncGenerator[KeptPart, None]:
+    """The parts in their order, one in memory at a time."""
+    position = 0
+    while row := await session.connection.fetchrow(
+        SQL["select_export_lines"], session.organization_id, export_id, position
+    ):
+        yield from_record(KeptPart, row)
+        position += 1

@@ -1,0 +1,113 @@
+"""Records a file while it is sent: its lines, its hash and, when it was sent whole, its manifest."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from hashlib import sha256
+from importlib.metadata import version
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pyarrow as pa
+from runtime.postgres.pool import Pool
+
+from query_api.access.state import ExportLimits
+from query_api.auth.minisign import SigningKey
+from query_api.calendar import Days
+from query_api.contracts.domain.periods import CreditPeriod
+from query_api.contracts.queries import select_contracts, select_days
+from query_api.db.session import ReadSession, write_as
+from query_api.exports.domain.labels import Label
+from query_api.exports.formats.rows import Rows, exact_sum
+from query_api.exports.manifests.kept import KeptPart, begins_of, keep_labels, keep_rows
+from query_api.exports.manifests.manifest import About, Made, State, worth_of_days
+from query_api.exports.manifests.queries import insert_export, select_offsets, select_rules
+from query_api.freshness.queries import select_watermark
+
+HEADER = "Flexcredits-Export"
+
+
+def with_manifest(responses: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """The description of a response that names its manifest."""
+    text = "The id of the manifest. Without it the file has none: it is of some people, or the organization is unknown."
+    header = {HEADER: {"schema": {"type": "string", "format": "uuid"}, "description": text}}
+    return {200: {**responses[200], "headers": header}}
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+def program() -> str:
+    """What wrote a file: another release may write other bytes of the same lines."""
+    return f"query-api {version('flexcredits-query-api')}, pyarrow {pa.__version__}"
+
+
+async def read_state(session: ReadSession, topic: str, days: Days, periods: Sequence[CreditPeriod]) -> State:
+    used = await select_days(session)
+    worth = []
+    if used is not None and used.first <= days.last and days.first <= used.last:
+        shown = Days(max(days.first, used.first), min(days.last, used.last))
+        worth = worth_of_days(await select_contracts(session), periods, shown)
+    watermark = await select_watermark(session, topic)
+    return State(await select_offsets(session, topic), watermark.complete_to, await select_rules(session), worth)
+
+
+class Store(NamedTuple):
+    """Where manifests are stored, and what signs them; without a key they are unsigned."""
+
+    pool: Pool
+    key: SigningKey | None
+    limits: ExportLimits
+
+
+class Recording:
+    """Of one file."""
+
+    def __init__(self, about: About, store: Store) -> None:
+        self._about, self._store = about, store
+        self._kept: list[KeptPart] | None = []
+        self._kept_bytes = 0
+        self._labels: bytes | None = None
+        self._lines = self._credits = self._events = 0
+        self._hash, self._bytes = sha256(), 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {HEADER: self._about.export_id}
+
+    def begin_month(self, labels: Sequence[Label]) -> None:
+        """The labels of the lines that follow."""
+        self._labels = keep_labels(labels)
+
+    def add(self, days: Days, rows: Rows) -> None:
+        """Lines of the file, in its order; days are indexes from the first of `days`."""
+        self._lines += len(rows.day)
+        self._credits += exact_sum(rows.credits)
+        self._events += exact_sum(rows.events)
+        if self._kept is None:
+            return
+        part = KeptPart(days.first, begins_of(days, self._about.time_zone), self._labels, keep_rows(rows))
+        self._kept_bytes += len(part.lines) + len(part.labels or b"")
+        self._labels = None
+        self._kept.append(part)
+        if self._kept_bytes > self._store.limits.file_bytes:
+            self._kept = None
+
+    async def record(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The pieces of the file. The client learns that the file is whole only after it is recorded."""
+        async with aclosing(pieces):
+            async for piece in pieces:
+                self._hash.update(piece)
+                self._bytes += len(piece)
+                yield piece
+        await self._save()
+
+    async def _save(self) -> None:
+        about, key = self._about, self._store.key
+        text = about.write(Made(self._lines, self._credits, self._events, self._bytes, self._hash.hexdigest()))
+        comment = f"{about.organization} {about.file} {about.export_id}"
+        signature = None if key is None else key.sign(text.encode(), " ".join(comment.split()))
+        async with write_as(self._store.pool, about.organization) as session:
+            await insert_export(
+                session, self._store.limits, about.export_id, about.made_at, text, signature, self._kept
+            )
