@@ -17,6 +17,7 @@ from query_api.exports.who import WhoFilter
 from runtime.postgres.pool import Pool
 from support.clients.export_files import read_file, special, total
 from support.data.people_rows import actor, attribution, group, show, use_by
+from support.data.people_usage import PeopleRows
 from support.data.table_rows import MICRO, TableRows
 from support.services.query_api import Api
 
@@ -192,6 +193,39 @@ async def test_a_file_by_people_is_refused_while_only_groups_are_shown(api: Api,
     assert [tuple(row) for row in kinds] == [("unattributed", None, None)]
 
 
+@pytest.mark.parametrize("people", ["named", "pseudonymous"])
+async def test_usage_beyond_the_limit_of_attributions_is_other_as_in_views(
+    api: Api, db: TableRows, people: str
+) -> None:
+    acme = PeopleRows(db, await db.organization())
+    await acme.configure(people, ["project"])
+    await acme.use("", "2026-11-05", 3, kind="other", labels={"": ""})
+    await acme.use("robot", "2026-11-05", 4, kind="service_account", labels={"": ""}, group="web")
+    await acme.use("robot", "2026-11-05", 8, kind="service_account", labels={"hidden": "x"})
+    await acme.use("", "2026-11-05", 16)
+    lines = await read_file(api, PEOPLE + NOVEMBER)
+    assert {(line["actor_kind"], line["actor_name"], line["labels"], line["credits"]) for line in lines} == {
+        ("other", "Other", '{"project": ""}', "0.000003"), ("service_account", "robot", '{"project": ""}', "0.000004"),
+        ("service_account", "robot", "", "0.000008"), ("unattributed", "Unattributed", "", "0.000016"),
+    }  # fmt: skip
+    view = await api.get(f"/api/v1/usage/people{NOVEMBER}")
+    for row in view["pinned"]:
+        assert total([line for line in lines if line["actor_kind"] == row["kind"]]) == Decimal(row["credits"]), row
+    of_label = await api.get(f"/api/v1/usage/people{NOVEMBER}&label=project:")
+    assert (
+        total(await read_file(api, f"{PEOPLE}{NOVEMBER}&label=project:"))
+        == Decimal(of_label["total"])
+        == Decimal("0.000007")
+    )
+    for version, actor_id, group_id in (("1.2", "x_Actor", "x_Group"), ("1.4", "x_ActorId", "x_GroupId")):
+        focus = await read_file(api, f"/api/v1/export/focus.csv{NOVEMBER}&split=people&version={version}")
+        used = [line for line in focus if line["ChargeCategory"] == "Usage"]
+        assert {
+            (line["x_ActorKind"], line[actor_id], line[group_id], Decimal(line["PricingQuantity"]) * MICRO) for line in used
+        } == {("other", "", "", 3), ("service_account", "robot", "web", 4), ("service_account", "robot", "", 8),
+            ("unattributed", "", "", 16)}  # fmt: skip
+
+
 async def test_cells_are_escaped_as_in_the_other_files(api: Api, db: TableRows) -> None:
     acme = await db.organization()
     await group(db, acme, "@g(1)", "+Group")
@@ -259,7 +293,8 @@ async def test_a_focus_file_split_by_people_has_the_sums_of_the_whole(api: Api, 
         sums.append({key: value for key, value in of_sku.items() if value})
     assert sums[0] == sums[1]
     assert list(lines[0]) == [*FOCUS_COLUMNS, *SPLIT_COLUMNS]
-    actors, groups = ({line[name] for line in lines} for name in SPLIT_COLUMNS)
+    actors, groups, kinds = ({line[name] for line in lines} for name in SPLIT_COLUMNS)
+    assert kinds == {"", "user", "service_account", "removed", "unattributed"}  # purchases have none
     shown = {"named": "canary-1", "pseudonymous": "Person "}[people]
     assert any(each.startswith(shown) for each in actors)
     assert (people == "named") == any("canary" in each for each in actors)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from flexcredits_schemas.identity import bucket_of, identity_of, run_identity_of
 from support.data.people_rows import SOURCE, actor, attribution, group, run_use, show
+from support.data.people_usage import PeopleRows
 from support.data.table_rows import MICRO, TableRows
 from support.services.query_api import Api
 
@@ -46,6 +47,26 @@ async def test_a_receipt_shows_people_as_the_organization_does(api: Api, db: Tab
     else:
         assert (receipt["actor"], receipt["group"], receipt["labels"]) == (None, None, {})
         assert receipt["run"]["id"] == "r 1"
+
+
+async def test_what_is_beyond_the_limit_of_attributions_is_other(api: Api, db: TableRows) -> None:
+    acme = await fill(db, "named")
+    rows = PeopleRows(db, acme)
+    for name, who in (
+        ("folded", await rows.attribution("ada@acme.example", labels={"": ""})),
+        ("other", await rows.attribution("", labels={"": ""}, kind="other")),
+    ):
+        await run_use(db, acme, "org_acme", name, name, AT, MICRO, attribution=who, zone="Asia/Kathmandu")
+    for path in (f"/api/v1/receipt?source={SOURCE}&id=", "/api/v1/usage/runs/"):
+        folded, other = await api.get(f"{path}folded"), await api.get(f"{path}other")
+        assert (folded["actor"]["name"], folded["group"]["id"], folded["labels"]) == (
+            "Ada Lovelace",
+            "ops",
+            {"project": ""},
+        )
+        assert (other["actor"], other["group"], other["labels"]) == (
+            {"kind": "other", "id": None, "name": "Other"}, None, {"project": ""}
+        )  # fmt: skip
 
 
 async def test_held_usage_has_who_and_its_run(api: Api, db: TableRows) -> None:

@@ -11,7 +11,7 @@ from query_api.db.statements import SQL
 
 
 class Who(NamedTuple):
-    """Actor, group and declared labels of a use."""
+    """Actor, group and declared labels of a use. The value of a label beyond the limit of attributions is ""."""
 
     actor: ActorRef | None
     group: GroupRef | None

@@ -4,8 +4,9 @@
 SELECT w.place::integer AS place, a.actor_kind, coalesce(p.removed, false) AS removed,
     shown.actor_id, CASE WHEN o.people = 'named' AND shown.actor_id IS NOT NULL THEN coalesce(p.display_name, p.email) END AS actor_name,
     nullif(counted.group_id, '') AS group_id, coalesce(g.name, nullif(counted.group_id, '')) AS group_name,
-    (SELECT coalesce(jsonb_object_agg(label.key, label.value), '{}') FROM jsonb_each_text(a.labels) AS label
-     WHERE label.key = ANY(o.label_keys)) AS labels
+    CASE WHEN a.labels ? '' THEN (SELECT coalesce(jsonb_object_agg(key, ''::text), '{}') FROM unnest(o.label_keys) AS key)
+        ELSE (SELECT coalesce(jsonb_object_agg(label.key, label.value), '{}') FROM jsonb_each_text(a.labels) AS label
+            WHERE label.key = ANY(o.label_keys)) END AS labels
 FROM unnest($2::bigint[], $3::date[]) WITH ORDINALITY AS w(attribution_id, day, place)
 JOIN usage_attributions a ON a.attribution_id = w.attribution_id AND a.organization_id = $1
 JOIN organizations o ON o.organization_id = $1 AND o.people <> 'groups_only'

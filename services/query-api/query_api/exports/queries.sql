@@ -117,18 +117,19 @@ SELECT 0.000000 AS "BilledCost", $3::text AS "BillingAccountId", $4::text AS "Bi
     CASE WHEN calendar.credit_price IS NULL THEN 'true' ELSE 'false' END AS "x_PriceUnknown", label.product AS "x_ProductType",
     label.row_kind AS "x_RowKind", label.surface AS "x_Surface", $6::text AS "x_TimeZone",
     CASE WHEN who.plain_actor ~ $34 OR (who.plain_actor ~ $35 AND who.plain_actor ~ $36) THEN '''' ELSE '' END || who.actor_id AS "x_Actor",
-    CASE WHEN who.plain_group ~ $34 OR (who.plain_group ~ $35 AND who.plain_group ~ $36) THEN '''' ELSE '' END || who.group_id AS "x_Group"
+    CASE WHEN who.plain_group ~ $34 OR (who.plain_group ~ $35 AND who.plain_group ~ $36) THEN '''' ELSE '' END || who.group_id AS "x_Group",
+    who.actor_kind AS "x_ActorKind"
 FROM unnest($7::integer[], $8::date[], $9::date[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
         $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[]) WITH ORDINALITY
     AS label(series_id, first, last, description, service, sku, meter, resource, resource_name, resource_type, agent, category, feature,
         kind, product, row_kind, surface, position)
 JOIN (
-    SELECT series_id, actor_id, ltrim(actor_id, '''') AS plain_actor, group_id, ltrim(group_id, '''') AS plain_group,
+    SELECT series_id, actor_kind, actor_id, ltrim(actor_id, '''') AS plain_actor, group_id, ltrim(group_id, '''') AS plain_group,
         sum(credits)::bigint AS credits, sum(events)::bigint AS events
     FROM usage_by_people($1, $2)
     WHERE ($37::text IS NULL OR actor_id = $37::text) AND ($38::text[] IS NULL OR group_id = ANY($38::text[]))
         AND ($39::text IS NULL OR labels ->> $39::text = $40::text)
-    GROUP BY series_id, actor_id, group_id) AS who
+    GROUP BY series_id, actor_kind, actor_id, group_id) AS who
     ON who.series_id = label.series_id AND $2::date BETWEEN label.first AND label.last
 JOIN unnest($24::date[], $25::text[], $26::text[], $27::text[], $28::text[], $29::bigint[], $30::bigint[], $31::text[], $32::text[], $33::text[])
     AS calendar(day, starts_at, ends_at, billing_starts_at, billing_ends_at, credit_price, overage_price, currency, contract, credit_period)
@@ -137,4 +138,4 @@ CROSS JOIN LATERAL (SELECT who.credits * 0.000001 AS quantity, calendar.credit_p
     who.credits::numeric * coalesce(calendar.credit_price, 0) * 0.000000000001 AS exact_cost) AS exact
 CROSS JOIN LATERAL (SELECT exact.quantity, exact.unit_price, round(exact_cost, greatest(6, min_scale(exact_cost))) AS cost) AS worth
 WHERE who.credits <> 0 OR who.events <> 0
-ORDER BY label.position, who.actor_id COLLATE "C", who.group_id COLLATE "C"
+ORDER BY label.position, who.actor_id COLLATE "C", who.actor_kind, who.group_id COLLATE "C"

@@ -58,7 +58,7 @@ function Details({ run }: { run: Schemas["Run"] }) {
       {run.group && <Detail name="Group">{run.group.name}</Detail>}
       {Object.entries(run.labels).map(([key, value]) => (
         <Detail key={key} name={keyName(key)}>
-          {value}
+          {value || "Other"}
         </Detail>
       ))}
       <Detail name="Time">{format.times(new Date(run.first_at), new Date(run.last_at))}</Detail>

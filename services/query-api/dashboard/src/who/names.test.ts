@@ -15,4 +15,5 @@ test("the name of a group is found at any level of the tree", () => {
 test("a label's value may have colons", () => {
   expect(labelName("project:atlas")).toBe("project: atlas")
   expect(labelName("ref:a:b")).toBe("ref: a:b")
+  expect(labelName("project:")).toBe("project: Other")
 })

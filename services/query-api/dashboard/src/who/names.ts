@@ -13,8 +13,8 @@ export function findName(rows: readonly Named[], id: string): string | undefined
   return undefined
 }
 
-/** "project: atlas" of "project:atlas"; keys have no colon, values may have one. */
+/** "project: atlas" of "project:atlas"; keys have no colon, values may have one. An empty value: beyond the limit of new ones. */
 export function labelName(label: string): string {
   const colon = label.indexOf(":")
-  return `${label.slice(0, colon)}: ${label.slice(colon + 1)}`
+  return `${label.slice(0, colon)}: ${label.slice(colon + 1) || "Other"}`
 }

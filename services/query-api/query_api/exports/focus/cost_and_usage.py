@@ -20,7 +20,7 @@ from query_api.exports.formats.files import Parts, copied, lines_of
 from query_api.exports.parts import ALL_KINDS, label_months, read_catalog, read_usage_rows
 from query_api.exports.queries import copy_focus_1_2, copy_focus_1_2_people, select_exported_series
 
-SPLIT_COLUMNS = ("x_Actor", "x_Group")
+SPLIT_COLUMNS = ("x_Actor", "x_Group", "x_ActorKind")
 """Further columns of a file of FOCUS 1.2 that is split by people."""
 
 

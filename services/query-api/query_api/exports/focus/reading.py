@@ -45,9 +45,9 @@ class FocusQuery(RangeQuery, WhoQuery):
     split: Literal["people"] | SkipJsonSchema[None] = Field(
         None,
         description="people: a row for each actor and group, in the columns x_Actor and x_Group (1.4: x_ActorId, x_GroupId), "
-        "empty for usage without them. Corrections are in the rows of who used it, without a ChargeClass. All sums stay the "
-        "same. Refused if the organization shows groups only. Only then a file may be filtered by actor, group and label; it "
-        "has no purchases and no corrections of prices, which are of all usage together.",
+        "empty for usage without them; x_ActorKind is that of people.csv. Corrections are in the rows of who used it, without a "
+        "ChargeClass. All sums stay the same. Refused if the organization shows groups only. Only then a file may be filtered by "
+        "actor, group and label; it has no purchases and no corrections of prices, which are of all usage together.",
     )
 
 

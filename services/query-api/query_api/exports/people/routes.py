@@ -53,9 +53,10 @@ async def get_people_file(
 ) -> FileResponse:
     """The daily data by who used it. Lines add up to the same totals as `usage.csv`; corrections are included in `credits`.
 
-    `actor_kind` is `user`, `service_account`, `removed` (removed people together) or `unattributed` (usage without an actor).
-    While people are pseudonymous, `actor_id` is the alias. `labels` is a JSON object of declared keys. Cells are escaped as in
-    `usage.csv`. A filter by group takes the groups that people were in on the day. Refused if the organization shows groups only.
+    `actor_kind` is `user`, `service_account`, `removed` (removed people together), `unattributed` (usage without an actor) or
+    `other` (people beyond the limit of new combinations). While people are pseudonymous, `actor_id` is the alias. `labels` is
+    a JSON object of declared keys; beyond the limit, each value is empty. Cells are escaped as in `usage.csv`.
+    A filter by group takes the groups that people were in on the day. Refused if the organization shows groups only.
     """
     refuse_people(session.organization.people, LINES_OF_ONE)
     who = await read_who_filter(session, query)
