@@ -71,7 +71,7 @@ OTHERS = {
     "/api/v1/alert-channels/{id}", "/api/v1/alert-channels/{id}/test", "/api/v1/alert-channels/{id}/deliveries",
     "/api/v1/people/reveal", "/api/v1/usage/runs/{run_id}", "/api/v1/me/usage",
     "/api/v1/api-keys", "/api/v1/api-keys/{key_id}/mapping", "/api/v1/mappings/ready-made", "/api/v1/mappings/try",
-    *(f"/api/v1/export/manifests/{{export_id}}{part}" for part in ("", "/file", "/signature")), "/api/v1/export/key.pub",
+    *(f"/api/v1/export/manifests/{{export_id}}{part}" for part in ("", "/file", "/signature", "/changes")), "/api/v1/export/key.pub",
 }  # fmt: skip
 """Routes with other permissions, without an end, without GET, or for an unknown id. The matrix tests them."""
 SOON = timedelta(minutes=5)

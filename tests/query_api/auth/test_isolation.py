@@ -95,7 +95,7 @@ OF_KEYS = (
 """The organizations of the mappings that a statement without WHERE shows."""
 
 
-PARTS = ("", "/file", "/signature")
+PARTS = ("", "/file", "/signature", "/changes")
 """What can be read of an exported file."""
 READ_BY_ID = {
     "/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/api/v1/api-keys/{key_id}/mapping",

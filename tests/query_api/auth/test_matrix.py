@@ -78,6 +78,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/export/manifests/{export_id}"): read(404),  # unknown file
     ("GET", "/api/v1/export/manifests/{export_id}/signature"): read(404),
     ("GET", "/api/v1/export/manifests/{export_id}/file"): read(404),
+    ("GET", "/api/v1/export/manifests/{export_id}/changes"): read(404),
     ("GET", "/api/v1/export/key.pub"): read(404),  # there is no key here; test_manifests has one
     ("GET", "/api/v1/freshness"): READ,
     ("GET", "/api/v1/proof"): READ,

@@ -38,7 +38,7 @@ ELSEWHERE = {
     "/api/v1/mappings/ready-made", "/login", "/login/callback",  # name no actor of usage
     "/api/v1/me/usage", "/api/v1/usage/runs/{run_id}", "/api/v1/receipt",  # in the tests of runs, my usage and receipts
     "/api/v1/export/usage.parquet", "/api/v1/export/table.parquet", "/api/v1/export/focus.parquet", "/api/v1/export/focus.json",  # in test_parquet.py
-    "/api/v1/export/key.pub", *(f"/api/v1/export/manifests/{{export_id}}{part}" for part in ("", "/file", "/signature")),  # of usage.csv without people
+    "/api/v1/export/key.pub", *(f"/api/v1/export/manifests/{{export_id}}{part}" for part in ("", "/file", "/signature", "/changes")),  # of usage.csv without people
 }  # fmt: skip
 
 SECRETS = ("ada-id", "Ada Lovelace", "ada@acme.example", "gone-id", "Gone Person", "u1-id")

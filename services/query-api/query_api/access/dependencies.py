@@ -306,3 +306,4 @@ CurrentUser = Annotated[Principal, Depends(identify)]
 # Scope "request": the transaction stays open until the file is sent or aborted; exports/downloads.py limits the time.
 ExportAccess = Annotated[ReadSession, Depends(read_to_export, scope="request")]
 PastFileAccess = Annotated[ReadSession, Depends(read_past_exports, scope="request")]
+PastExportAccess = Annotated[ReadSession, Depends(read_past_exports, scope="function")]

@@ -83,6 +83,7 @@ SUMMARIES = {
     "get_manifest": "Get the manifest of an exported file",
     "get_manifest_signature": "Get the signature of a manifest",
     "get_past_file": "Download an exported file again",
+    "get_changes": "List what has changed since an export",
     "get_export_key": "Get the public key of manifests",
     "get_proof": "Check that every event is counted once",
     "get_receipt": "Find where an event is counted",

@@ -1,8 +1,9 @@
 """A file again, from its kept lines."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
@@ -24,7 +25,7 @@ class KeptLines(NamedTuple):
     """Lines of some days; several in a row may be of the same days."""
 
     days: Days
-    begins_at: tuple[object, ...]
+    begins_at: Sequence[datetime]
     labels: list[Label]
     rows: Rows
 
@@ -59,7 +60,7 @@ async def read_kept(session: ReadSession, export_id: UUID) -> AsyncGenerator[Kep
             if part.labels is not None:
                 labels = await asyncio.to_thread(read_labels, part.labels)
             rows = await asyncio.to_thread(read_kept_rows, part.lines)
-            yield KeptLines(part.days, tuple(part.begins_at), labels, rows)
+            yield KeptLines(part.days, part.begins_at, labels, rows)
 
 
 def writer_of(manifest: Manifest) -> FileWriter:

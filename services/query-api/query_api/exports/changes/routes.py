@@ -7,15 +7,19 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_api.access.dependencies import CurrentUser, PastFileAccess, ReadAccess
+from query_api.access.dependencies import CurrentUser, PastExportAccess, PastFileAccess, ReadAccess
 from query_api.access.state import app_state
+from query_api.calendar import today_in
+from query_api.exports.changes.answers import answer_changes
+from query_api.exports.changes.reading import compare_with_today
 from query_api.exports.changes.rerun import check_bytes, find_kept, find_manifest, parts_again, writer_of
-from query_api.exports.changes.schemas import ExportedFile, ExportedFiles
+from query_api.exports.changes.schemas import Changes, ExportedFile, ExportedFiles
 from query_api.exports.downloads import FileResponse
 from query_api.exports.formats.files import write_file
 from query_api.exports.manifests.manifest import read_manifest
 from query_api.exports.manifests.queries import select_manifests
 from query_api.exports.parts import audit_past_export
+from query_api.freshness.queries import select_watermark
 from query_api.http.answers import JSON
 from query_api.http.problems import ApiProblem, problems
 
@@ -85,6 +89,28 @@ async def get_past_file(
     writer = writer_of(manifest)
     pieces = write_file(writer, parts_again(session, export_id, manifest, writer))
     return FileResponse(pieces, manifest.body["file"], writer.media_type)
+
+
+class ChangesQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(200, ge=1, le=2000, description="The largest changes; `causes` are of all.")
+
+
+@router.get("/manifests/{export_id}/changes", responses=problems(409))
+async def get_changes(
+    request: Request, session: PastExportAccess, export_id: ExportId, query: Annotated[ChangesQuery, Query()]
+) -> Changes:
+    """What differs today from the file, by cause. Causes add up to the difference, to the micro-credit.
+
+    Usage that was held when the file was made is late. Rates never change what was counted; prices of contracts change `worth`.
+    """
+    app = app_state(request)
+    manifest = await find_kept(session, export_id)
+    zone = session.organization.time_zone
+    compared = await compare_with_today(session, export_id, manifest, app.now(), today_in(zone, app.now()), query.limit)
+    watermark = await select_watermark(session, app.topic)
+    return answer_changes(str(export_id), compared, zone, watermark.complete_to, query.limit)
 
 
 @router.get("/key.pub", response_class=PlainTextResponse, responses=PUBLIC_KEY | problems(404))

@@ -1,10 +1,12 @@
 """Answers about files of the past."""
 
+from datetime import date
 from typing import Any
 
 from pydantic import Field
 
-from query_api.http.fields import ResponseBody
+from query_api.exports.changes.differences import Cause
+from query_api.http.fields import CompleteTo, Credits, Money, ResponseBody, TimeZone
 
 
 class ExportedFile(ResponseBody):
@@ -12,8 +14,81 @@ class ExportedFile(ResponseBody):
 
     manifest: dict[str, Any] = Field(description="As `GET /api/v1/export/manifests/{export_id}`.")
     signed: bool
-    reproducible: bool = Field(description="Whether its lines are still kept, for `file`. The newest files are kept.")
+    reproducible: bool = Field(
+        description="Whether its lines are still kept, for `file` and `changes`. The newest files are kept."
+    )
 
 
 class ExportedFiles(ResponseBody):
     exports: list[ExportedFile]
+
+
+class CauseTotal(ResponseBody):
+    cause: Cause = Field(
+        description="late: counted after the file was made, or held then. corrected: corrections counted since; after a "
+        "change of the time zone they are in late. recategorized: usage of a feature whose category has changed. moved: "
+        "usage that is on another day since the time zone has changed. re_rated: never changes credits; see `worth`."
+    )
+    credits: Credits = Field(description="Its part of the difference.")
+    events: int
+
+
+class Change(ResponseBody):
+    """What differs on a day, by one cause."""
+
+    cause: Cause
+    day: date
+    product: str
+    kind: str
+    category: str | None = Field(
+        description="Of the day, as known today. recategorized: a change with the category of the file takes the credits away, "
+        "another one with the new category adds them."
+    )
+    feature: str | None
+    feature_name: str
+    agent_id: str | None
+    agent_name: str | None
+    surface: str | None
+    credits: Credits
+    events: int
+
+
+class WorthChange(ResponseBody):
+    """Credits at the price of their day, in one currency: before + used + re_rated = now."""
+
+    currency: str | None
+    before: str = Field(description="The file's credits at the prices known then.", examples=["12.500000"])
+    used: str = Field(description="The difference of credits at today's prices.")
+    re_rated: str = Field(description="The file's credits by which their prices have changed since.")
+    now: str
+
+
+class DayPrice(ResponseBody):
+    currency: str | None
+    credit: Money | None = Field(description="Price of a credit. null: unknown.")
+
+
+class RePriced(ResponseBody):
+    """A day of the file whose price of a credit is another one today."""
+
+    day: date
+    before: DayPrice
+    now: DayPrice
+
+
+class Changes(ResponseBody):
+    """What differs today from a file."""
+
+    export_id: str
+    credits_before: Credits
+    credits_now: Credits
+    difference: Credits = Field(description="credits_now - credits_before, and the sum of `causes`.")
+    events_before: int
+    events_now: int
+    causes: list[CauseTotal]
+    worth: list[WorthChange] = Field(description="By currency; days without a price are left out.")
+    re_rated: list[RePriced] = Field(description="The latest ones, up to `limit`.")
+    changes: list[Change] = Field(description="The largest ones.")
+    left_out: int = Field(description="Number of changes beyond `limit`. `causes` include them.")
+    time_zone: TimeZone
+    complete_to: CompleteTo

@@ -14,7 +14,7 @@ from query_api.exports.domain.focus import each_day
 from query_api.exports.domain.labels import ONE_DAY
 from query_api.http.answers import write_instant
 
-NO_WORTH = (None, None)
+NO_WORTH: "Worth" = (None, None)
 Worth = tuple[str | None, int | None]
 """Currency, and the price of a credit in millionths of it."""
 

@@ -1,0 +1,68 @@
+"""The answer about what has changed."""
+
+from datetime import datetime
+
+from flexcredits_schemas.credits import scaled_text
+
+from query_api.exports.changes.differences import CAUSES, Difference
+from query_api.exports.changes.reading import Compared
+from query_api.exports.changes.schemas import CauseTotal, Change, Changes, DayPrice, RePriced, WorthChange
+from query_api.exports.domain.focus import COST_PLACES
+
+
+def answer_changes(
+    export_id: str, compared: Compared, time_zone: str | None, complete_to: datetime | None, limit: int
+) -> Changes:
+    then, now = compared.then, compared.now
+    return Changes(
+        export_id=export_id,
+        credits_before=then.credits,
+        credits_now=now.credits,
+        difference=now.credits - then.credits,
+        events_before=then.events,
+        events_now=now.events,
+        causes=[
+            CauseTotal(cause=cause, credits=compared.totals[cause].credits, events=compared.totals[cause].events)
+            for cause in CAUSES
+        ],
+        worth=[
+            WorthChange(
+                currency=currency,
+                before=scaled_text(amounts.before, COST_PLACES),
+                used=scaled_text(amounts.used, COST_PLACES),
+                re_rated=scaled_text(amounts.re_rated, COST_PLACES),
+                now=scaled_text(amounts.now, COST_PLACES),
+            )
+            for currency, amounts in sorted(compared.worth.items(), key=lambda each: each[0] or "")
+        ],
+        re_rated=[
+            RePriced(
+                day=change.day,
+                before=DayPrice(currency=change.before[0], credit=change.before[1]),
+                now=DayPrice(currency=change.now[0], credit=change.now[1]),
+            )
+            for change in compared.prices[-limit:]
+        ],
+        changes=[answer_change(each) for each in compared.largest],
+        left_out=compared.left_out,
+        time_zone=time_zone,
+        complete_to=complete_to,
+    )
+
+
+def answer_change(difference: Difference) -> Change:
+    label = difference.label
+    return Change(
+        cause=difference.cause,
+        day=difference.day,
+        product=label.product,
+        kind=label.kind,
+        category=difference.category,
+        feature=label.feature,
+        feature_name=label.feature_name,
+        agent_id=label.agent_id,
+        agent_name=label.agent_name,
+        surface=label.surface,
+        credits=difference.credits,
+        events=difference.events,
+    )
