@@ -114,6 +114,25 @@ async def test_included_add_ons_are_available_and_others_are_not(db: TableRows, 
     assert await owner.fetchval("SELECT available FROM alert_firings") == 120 * MICRO
 
 
+async def test_add_ons_beyond_a_bigint_do_not_stop_the_other_rule(db: TableRows, pool: Pool, owner: Connection) -> None:
+    rich = await make_customer(db, total=None)
+    for position in range(10):
+        await db.execute(
+            "INSERT INTO add_ons (organization_id, contract_id, credit_period_id, position, name, credits, included)"
+            " VALUES ($1, 'c1', 'p1', $2, 'more', $3, true)",
+            rich.number, position, 10**12 * MICRO,
+        )  # fmt: skip
+    await rich.set_budget(100)
+    await rich.use(100)
+    await evaluator(pool).evaluate([rich.number], trigger="test")
+    assert [threshold for threshold, *_ in await firings(owner, rich.number, "budget")] == [75, 90, 100]
+    assert await firings(owner, rich.number) == []
+    await rich.use(8 * 10**12)
+    await evaluator(pool).evaluate([rich.number], trigger="test")
+    assert [threshold for threshold, *_ in await firings(owner, rich.number)] == [75]
+    assert await owner.fetchval("SELECT available FROM alert_firings WHERE rule = 'usage'") == 2**63 - 1
+
+
 async def test_without_a_contract_or_its_amounts_nothing_alerts(db: TableRows, pool: Pool, owner: Connection) -> None:
     nothing = await make_customer(db, "org_nothing", total=None)
     await nothing.use(1_000_000)

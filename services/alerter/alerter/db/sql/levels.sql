@@ -14,10 +14,10 @@ SELECT organization, coalesce(name, organization) AS name FROM organizations WHE
 
 -- name: select_levels
 -- Select credit periods of these organizations (null: all) that began by $2 and end after $3, with their levels.
--- A level has the available and used credits, and the thresholds.
+-- A level has the available and used credits, and the thresholds. More available credits than a bigint holds count as that many.
 SELECT p.organization_id, o.time_zone, coalesce(s.usage_thresholds, defaults.usage_thresholds) AS thresholds,
     coalesce(s.usage_projected_thresholds, defaults.usage_projected_thresholds) AS projected_thresholds, p.contract_id, p.credit_period_id AS period_id, p.starts_on, p.ends_on,
-    CASE WHEN p.total IS NOT NULL OR add_ons.credits IS NOT NULL THEN coalesce(p.total, 0) + coalesce(add_ons.credits, 0) END AS available,
+    CASE WHEN p.total IS NOT NULL OR add_ons.credits IS NOT NULL THEN least(coalesce(p.total, 0) + coalesce(add_ons.credits, 0), 9223372036854775807)::bigint END AS available,
     (SELECT coalesce(sum(used.credits), 0)::bigint FROM (
         SELECT m.credits FROM usage_organization_monthly m
         WHERE m.organization_id = p.organization_id AND m.month >= whole.starts_on AND m.month < whole.ends_on
@@ -32,7 +32,7 @@ FROM credit_periods p
 JOIN organizations o USING (organization_id)
 JOIN alert_settings defaults ON defaults.organization_id = 0
 LEFT JOIN alert_settings s ON s.organization_id = p.organization_id
-CROSS JOIN LATERAL (SELECT sum(a.credits)::bigint AS credits FROM add_ons a
+CROSS JOIN LATERAL (SELECT sum(a.credits) AS credits FROM add_ons a
     WHERE (a.organization_id, a.contract_id, a.credit_period_id) = (p.organization_id, p.contract_id, p.credit_period_id)
         AND a.included) AS add_ons
 CROSS JOIN LATERAL (SELECT date_trunc('month', p.starts_on + interval '1 month - 1 day')::date AS starts_on,
