@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ class Project:
         """State, health, exit code and id of every container, ended ones too, by its service."""
         lines = self("ps", "--all", "--format", "json").splitlines()
         return {each["Service"]: each for each in map(json.loads, lines)}
+
+    def ended_at(self) -> dict[str, datetime]:
+        """When each container that no longer runs ended, by its service."""
+        services = {state["ID"]: name for name, state in self.containers().items() if state["State"] == "exited"}
+        found = docker("inspect", "--format", "{{slice .Id 0 12}} {{.State.FinishedAt}}", *services).stdout.split()
+        return {services[each]: datetime.fromisoformat(at) for each, at in zip(found[::2], found[1::2], strict=True)}
 
     def logs(self, service: str) -> str:
         said = self.attempt("logs", "--no-color", "--no-log-prefix", service)
