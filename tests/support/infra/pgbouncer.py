@@ -61,7 +61,7 @@ class PgBouncer:
     def __call__(self, dsn: str) -> str:
         """The same user and database, through PgBouncer."""
         parts = urlsplit(dsn)
-        return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{self.port}"))
+        return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}"))
 
     def database(self, database: Database) -> Database:
         """The same database, all of whose DSNs lead through PgBouncer."""
