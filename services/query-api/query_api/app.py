@@ -17,6 +17,7 @@ from query_api.alerts.emails import routes as alert_emails
 from query_api.alerts.settings import routes as alert_settings
 from query_api.alerts.unsubscribe import routes as unsubscribe
 from query_api.attributions.book import Books
+from query_api.chargeback import routes as chargeback
 from query_api.connections import routes as connections
 from query_api.contracts import routes as contracts
 from query_api.description import routes as docs
@@ -66,6 +67,7 @@ ROUTERS = (
     my_usage.router,
     people.router,
     contracts.router,
+    chargeback.router,
     connections.router,
     proof.router,
     receipt.router,

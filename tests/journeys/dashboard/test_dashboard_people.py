@@ -133,6 +133,15 @@ async def test_rows_of_people_groups_and_labels_add_up_and_filter_the_page(
         await expect(visit.of_test_id("people-total")).to_have_text("23.50")
         await visit.assert_accessible("people")
 
+        await visit.page.get_by_label("Search the table").fill("okáfor")
+        await expect(visit.of_test_id("people-table").get_by_role("rowheader", name="Dev Patel")).to_have_count(0)
+        assert set(await read_rows(visit)) == {"Ada Okafor", "Removed people", "Unattributed"}
+        await expect(visit.of_test_id("people-total")).to_have_text("23.50")
+        await visit.page.get_by_label("Search the table").fill("none at all")
+        await expect(visit.of_test_id("people-table")).to_contain_text("Nothing found for “none at all”")
+        await visit.assert_accessible("a search without result")
+        await visit.page.get_by_role("button", name="Clear search").click()
+
         await visit.page.get_by_text("Groups", exact=True).click()
         table = visit.of_test_id("people-table")
         await table.get_by_role("button", name="Engineering", exact=True).click()
@@ -159,6 +168,24 @@ async def test_rows_of_people_groups_and_labels_add_up_and_filter_the_page(
         await chips.get_by_role("button", name="Remove the filter by person").click()
         await chips.get_by_role("button", name="Remove the filter by label").click()
         await expect(chips).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_reconciliation_is_divided_by_groups_and_people(
+    people: WholeStack, browser: Browser, scheme: Any
+) -> None:
+    async with visiting(browser, people.origin, color_scheme=scheme, viewport=PHONE) as visit:
+        await visit.sign_in(Who(NAMED), "/?panel=reconcile")
+        parts = visit.of_test_id("reconcile-parts")
+        total = parts.get_by_role("row", name="Total").get_by_role("cell").first
+        await expect(total).to_have_text("23.50")
+        await expect(parts.get_by_role("row", name="Storage")).to_contain_text("14.00")
+        await assert_fits(visit, f"reconciliation by group in {scheme}")
+        await visit.page.get_by_role("region", name="Who used the credits").get_by_text("People", exact=True).click()
+        await expect(parts.get_by_role("row", name="Ada Okafor")).to_contain_text("14.00")
+        await expect(parts.get_by_role("row", name="Removed people")).to_contain_text("2.00")
+        await expect(total).to_have_text("23.50")
+        await assert_fits(visit, f"reconciliation by person in {scheme}")
 
 
 async def test_an_agents_panel_shows_who_uses_it(people: WholeStack, browser: Browser) -> None:

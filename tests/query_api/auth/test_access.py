@@ -54,6 +54,7 @@ PATHS = [
     "/api/v1/alert-channels",
     "/api/v1/credit-periods",
     "/api/v1/reconcile",
+    "/api/v1/reconcile/people",
     "/api/v1/receipt?source=/products/api&id=event-1",
     "/api/v1/usage/runs",
     "/api/v1/export/usage.csv",

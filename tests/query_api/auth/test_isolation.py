@@ -57,6 +57,8 @@ PATHS = [
     "/api/v1/audit",
     "/api/v1/credit-periods",
     "/api/v1/reconcile",
+    "/api/v1/reconcile/people?by=person",
+    "/api/v1/reconcile/people?by=group",
     "/api/v1/receipt?source=/products/api&id=event-1",
     "/api/v1/usage/runs?range=all",
     "/api/v1/usage/runs/run-1",

@@ -62,6 +62,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/api/v1/people/reveal"): SUPER_ADMIN | {"super admin": 409, "other organization": 409},  # names are shown
     ("GET", "/api/v1/credit-periods"): READ,
     ("GET", "/api/v1/reconcile"): READ,
+    ("GET", "/api/v1/reconcile/people"): READ,
     ("GET", "/api/v1/receipt"): read(404),  # unknown event
     ("GET", "/api/v1/usage/runs"): READ,
     ("GET", "/api/v1/usage/runs/{run_id:path}"): read(404),  # unknown run

@@ -4,6 +4,7 @@ import csv
 import io
 
 import pytest
+from support.clients.export_files import read_parquet
 from support.data.people_usage import PeopleRows
 from support.data.table_rows import TableRows
 from support.services.query_api import Api
@@ -67,6 +68,10 @@ async def test_tables_and_charts_of_one(
     assert sum(micro(line["credits"]) for line in table if line["is_leaf"] == "true") == micro(breakdown["total"])
     answer = await api.ask(f"/api/v1/export/usage.csv?product=agents&{NOVEMBER}&{who}")
     assert sum(micro(line["credits"]) for line in csv.DictReader(io.StringIO(answer.text))) == micro(breakdown["total"])
+    for file, leaves_only in (("table.parquet?view=agents&", True), ("usage.parquet?", False)):
+        typed = (await read_parquet(api, f"/api/v1/export/{file}product=agents&{NOVEMBER}&{who}")).to_pylist()
+        credits = sum(line["credits"] for line in typed if line.get("is_leaf", True) or not leaves_only)
+        assert int(credits * 1_000_000) == micro(breakdown["total"]), file
     people = await api.get(f"/api/v1/usage/people?product=agents&{NOVEMBER}&{who}")
     assert people["total"] == breakdown["total"]
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 from support.data.people import GROUPS, LABEL_KEYS, LABELS, PEOPLE, SERVICE_ACCOUNTS
-from support.data.random_history import FIRST, catalog_events, random_history, the_rate
+from support.data.random_history import FIRST, PERIODS, catalog_events, random_history, the_rate
 from support.infra.stack import Database
 from support.invariants.directory import Who
 from support.invariants.reference_model import Counted, Model, total
@@ -76,6 +76,7 @@ async def test_who_used_what_and_in_which_run_is_the_models_and_adds_up_to_the_o
                 assert (micro(answer["total"]), answer["events"]) == sums_of(uses), (view, query)
         await check_run_rows(api, known, query, days)
     await check_filters(api, known)
+    await check_reconciliation(owner, api, known)
     for mode in ("pseudonymous", "groups_only"):
         await owner.execute("UPDATE organizations SET people = $1", mode)
         await check_mode(api, known, mode)
@@ -148,6 +149,30 @@ async def check_run_rows(api: Api, known: Model, query: str, days: tuple[date, d
     if query == "range=all":
         without = total(use for use in known.counted if not use.who.run)
         assert micro(answer["credits"]) + without == total(known.counted)
+
+
+async def check_reconciliation(owner: "asyncpg.Connection[asyncpg.Record]", api: Api, known: Model) -> None:
+    """Each row has the model's credits and, within a micro-credit, its proportion of the overage."""
+    await owner.execute("UPDATE credit_periods SET total = 1000000")
+    for period, begins, ends in PERIODS:
+        uses = known.within(date.fromisoformat(begins), date.fromisoformat(ends) - timedelta(days=1))
+        over = total(uses) - 1_000_000
+        assert over > 0
+        for view, now in (("person", False), ("group", False), ("group", True)):
+            path = f"/api/v1/reconcile/people?credit_period={period}&by={view}&membership={'now' if now else 'then'}"
+            answer = await api.get(path)
+            leaves: dict[tuple[str, str], tuple[int, int]] = {}
+            rows = [*answer["rows"], *answer["pinned"]]
+            while rows:
+                row = rows.pop()
+                rows += row["rows"]
+                kind = MODEL_KINDS.get(row["kind"], row["kind"])
+                if not row["rows"]:
+                    leaves[kind, "" if kind in COMBINED else row["id"]] = micro(row["credits"]), micro(row["overage"])
+            expected = {row: credits for row, (credits, _) in known.by_who(view, uses, as_now=now).items() if credits}
+            assert {row: credits for row, (credits, _) in leaves.items() if credits} == expected, (period, view)
+            assert sum(overage for _, overage in leaves.values()) == micro(answer["overage"]) == over
+            assert all(abs(more * total(uses) - over * own) < total(uses) for own, more in leaves.values())
 
 
 async def check_filters(api: Api, known: Model) -> None:

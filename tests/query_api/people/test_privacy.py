@@ -26,7 +26,7 @@ FILTERED = (
 OTHERS = (
     "/api/v1/overview", "/api/v1/projection", "/api/v1/deleted-agents?range=all", "/api/v1/freshness", "/api/v1/proof?hours=168", "/api/v1/banner", "/api/v1/alerts",
     "/api/v1/alerts/settings", "/api/v1/alerts/test-mail", "/api/v1/alert-channels", "/api/v1/audit", "/api/v1/credit-periods",
-    "/api/v1/reconcile", "/api/v1/session", "/api/v1/usage/runs?range=all", "/api/v1/export/people.csv?range=all",
+    "/api/v1/reconcile", "/api/v1/reconcile/people", "/api/v1/reconcile/people?by=person", "/api/v1/session", "/api/v1/usage/runs?range=all", "/api/v1/export/people.csv?range=all",
     "/api/v1/export/focus.csv?range=all", "/api/v1/export/focus.csv?range=all&split=people",
     "/api/v1/export/focus.csv?version=1.4&range=all", "/api/v1/export/focus.csv?version=1.4&range=all&split=people",
     "/api/v1/export/manifests",

@@ -26,6 +26,7 @@ PATHS = {
     "/api/v1/session": "SessionResponse",
     "/api/v1/credit-periods": "CreditPeriods",
     "/api/v1/reconcile": "Reconciliation",
+    "/api/v1/reconcile/people?by=person": "Chargeback",
     "/api/v1/export/manifests": "ExportedFiles",
     "/api/v1/usage/runs?range=all": "Runs",
     "/api/v1/me/usage?range=all": "MyUsage",

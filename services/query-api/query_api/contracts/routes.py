@@ -8,30 +8,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from query_api.access.dependencies import UsageAccess
 from query_api.access.state import app_state
-from query_api.calendar import Span, days_of, today_in
-from query_api.contracts.domain.balance import overage_by_day, period_state
-from query_api.contracts.domain.periods import Contract, CreditPeriod, contract_of, gap_around
+from query_api.calendar import today_in
+from query_api.contracts.domain.balance import period_state
+from query_api.contracts.domain.periods import Contract, CreditPeriod
 from query_api.contracts.domain.prices import prices_of
 from query_api.contracts.domain.reconcile import (
     SUMS,
-    Charges,
-    Overage,
-    PeriodUsage,
     ReconciliationLine,
-    commit,
-    reconcile,
 )
 from query_api.contracts.domain.terms import NO_TERMS, AddOn, Terms, state_of
 from query_api.contracts.queries import (
     select_add_ons,
     select_contracts,
     select_credit_periods,
-    sum_adjustments,
-    sum_days,
     sum_periods,
-    sum_products,
 )
-from query_api.contracts.range import CREDIT_PERIOD, choose_period, no_such_period
+from query_api.contracts.range import CREDIT_PERIOD
+from query_api.contracts.reading import read_reconciliation
 from query_api.contracts.schemas import (
     AccountTeam,
     AddOnCredits,
@@ -46,7 +39,6 @@ from query_api.contracts.schemas import (
     Reconciliation,
     answer_credit_period,
 )
-from query_api.db.session import ReadSession
 from query_api.freshness.queries import select_watermark
 
 router = APIRouter(prefix="/api/v1")
@@ -141,68 +133,20 @@ async def get_reconcile(
     """From the feature total to the contract total, line by line, in credits and, if prices are known, in money."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
-    periods = await select_credit_periods(session)
-    period = choose_period(periods, query.credit_period or "current", today)
-    if period is None and query.credit_period is not None:
-        raise no_such_period(query.credit_period)
-    span = period.span if period else gap_around(periods, today)
-    [in_period] = await sum_products(session, days_of(span))
-    used = PeriodUsage(sum(in_period.values()), *await sum_adjustments(session, span))
-    contract = contract_of(await select_contracts(session), period, today)
-    terms = contract.terms if contract else NO_TERMS
-    commitment = (
-        commit(periods, await sum_periods(session), contract.contract_id, terms.minimum_commitment)
-        if contract
-        else None
-    )
-    add_ons = (await select_add_ons(session)).get(period.key, []) if period else []
-    state = state_of(*span, today) if period else None
-    charges = await read_charges(session, contract, period, span)
-    lines = reconcile(period, state, used, add_ons, charges, commitment)
-    by_kind = {line.kind: line for line in lines}
+    found = await read_reconciliation(session, query.credit_period, today)
+    by_kind = {line.kind: line for line in found.lines}
     return Reconciliation(
-        credit_period=answer_credit_period(period) if period else None,
-        contract_id=contract.contract_id if contract else None,
-        state=state,
-        lines=[answer_line(line, charges.currency) for line in lines],
+        credit_period=answer_credit_period(found.period) if found.period else None,
+        contract_id=found.contract.contract_id if found.contract else None,
+        state=found.state,
+        lines=[answer_line(line, found.currency) for line in found.lines],
         sums=[ReconcileSum(total=total, parts=list(kinds), credits=by_kind[total].credits) for total, kinds in SUMS],
-        commitment=CommitmentCredits.model_validate(commitment) if commitment else None,
+        commitment=CommitmentCredits.model_validate(found.commitment) if found.commitment else None,
         amount_due=by_kind["contract_total"].money,
-        currency=charges.currency,
-        account_team=answer_team(terms),
+        currency=found.currency,
+        account_team=answer_team(found.contract.terms if found.contract else NO_TERMS),
         time_zone=organization.time_zone,
         complete_to=(await select_watermark(session, app.topic)).complete_to,
-    )
-
-
-async def read_charges(
-    session: ReadSession, contract: Contract | None, period: CreditPeriod | None, span: Span
-) -> Charges:
-    """Prices as currently known, including corrections of the past, in the currency of the span's last day. Prices in other
-    currencies are None, because they cannot be added."""
-    prices = prices_of(contract)
-    pieces = prices.pieces(days_of(span))
-    currency = pieces[-1][1].currency
-    last = prices.price_on(contract.span.ends_on - timedelta(days=1) if contract else span.starts_on)
-    charges = Charges(
-        currency,
-        pieces[0][1].in_currency(currency).credit,
-        last.in_currency(currency).credit,
-        pieces[0][1].overage if len(pieces) == 1 else None,
-    )
-    if len(pieces) == 1:
-        return charges
-    by_day = await sum_days(session, days_of(span))
-    overage = overage_by_day(by_day, [period]) if period else by_day
-    return charges._replace(
-        overage=[
-            Overage(
-                days.first,
-                sum(credits for day, credits in overage.items() if days.first <= day <= days.last),
-                price.in_currency(currency).overage,
-            )
-            for days, price in pieces
-        ]
     )
 
 

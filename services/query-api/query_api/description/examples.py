@@ -41,6 +41,7 @@ PARAMETERS: dict[str, Any] = {
     "limit": 50,
     "before": "AAAAAAAAAAc",
     "after": "Wy05ODI1MDAwMDAwLCAiUSIsICJhZ3RfNDIiLCAiYWdlbnQiLCAiOGYxNGU0NWZjZWVhMTY3YTVhMzZkZWRkNGJlYTI1NDMiXQ",
+    "search": "lovelace",
     "source": "/products/agents",
     "id": "0198f6c2-7c1e-7a3b-9d55-3f1f0c2b7a10",
     "last-event-id": "0f5e1c3a9b7d2468ace013579bdf2468",

@@ -50,6 +50,7 @@ SUMMARIES = {
     "get_live": "Stream the overview and the banner",
     "get_credit_periods": "List contracts and credit periods",
     "get_reconcile": "Reconcile usage with the contract",
+    "get_chargeback": "Divide a reconciliation by person or group",
     "get_alert_settings": "Get budget and alert settings",
     "put_alert_settings": "Save budget and alert settings",
     "preview_alerts": "Preview alerts over past usage",

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import date
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
@@ -18,6 +18,7 @@ from query_api.attributions.domain.tally import (
     Tally,
     Use,
     add_up,
+    flatten,
 )
 from query_api.attributions.queries import (
     Sum,
@@ -29,10 +30,12 @@ from query_api.attributions.queries import (
 )
 from query_api.attributions.selection import Selection, check_label_key, refuse_people, select_who
 from query_api.attributions.usage import read_uses
+from query_api.calendar import Days
 from query_api.contracts.range import choose_range, extend_to_months
 from query_api.db.session import ReadSession
 from query_api.http.problems import invalid_parameter
 from query_api.people.domain.distribution import cut_bands
+from query_api.people.domain.search import has_words, words_of
 from query_api.people.groups_only import read_shown
 from query_api.people.schemas import PeopleFilter, PeopleView
 from query_api.people.table import KEYS_OF, Asked, PeopleTable, PersonTable, Totals, build_table
@@ -42,15 +45,17 @@ from query_api.usage.queries import select_series
 from query_api.usage.views import kinds_of
 
 ALL_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
+NAMED = ("person", "service_account")
+"""Kinds of rows whose names are in the directory."""
 
 
 async def read_people(
-    session: ReadSession, books: Books, query: PeopleFilter, view: PeopleView, today: date
+    session: ReadSession, books: Books, query: PeopleFilter, view: PeopleView, today: date, days: Days | None = None
 ) -> PeopleTable:
-    """Usage in the view's rows. Raises ApiProblem."""
+    """Usage in the view's rows, on `days` or the query's range. Raises ApiProblem."""
     settings = await select_people_settings(session)
     check_view(settings, view)
-    days, before = await choose_range(session, query, today)
+    days, before = (days, None) if days else await choose_range(session, query, today)
     series = await pick_series(session, query)
     asked = Asked(query, view, today, days, before, extend_to_months(query, days), series)
     if settings.people == "groups_only":
@@ -149,8 +154,25 @@ def credits_of_people(uses: Sequence[Use]) -> dict[str, int]:
     return credits
 
 
+async def find_rows(session: ReadSession, table: PeopleTable, search: str) -> Sequence[Any]:
+    """The rows that a search finds. It compares only what the organization shows: Postgres gives names if it shows names."""
+    words = words_of(search)
+    keys = [table.order(row)[2:] for row in table.rows]
+    names = await select_actor_names(session, [row_id for row_id, kind in keys if kind in NAMED])
+
+    def is_found(row: Any, row_id: str, kind: str) -> bool:
+        texts = [row_id, names.get(row_id, "")] if kind in NAMED else []
+        if isinstance(row, PeopleRow):
+            texts += [text for each in flatten([row]) for text in (each.name, each.id)]
+        return has_words(words, *texts)
+
+    return await compute(
+        len(keys), lambda: [row for row, key in zip(table.rows, keys, strict=True) if is_found(row, *key)]
+    )
+
+
 async def read_names(session: ReadSession, rows: Sequence[PeopleRow]) -> dict[RowKey, str]:
     """Names of people and service accounts, as far as the organization shows them. The others are named by their id."""
-    named = [row.id for row in rows if row.kind in ("person", "service_account")]
+    named = [row.id for row in rows if row.kind in NAMED]
     names = await select_actor_names(session, named)
     return {(row.kind, row.id): names[row.id] for row in rows if row.id in names}

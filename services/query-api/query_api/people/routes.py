@@ -18,7 +18,7 @@ from query_api.freshness.queries import select_watermark
 from query_api.http.answers import answer_json
 from query_api.http.fields import date_range
 from query_api.http.problems import ApiProblem, problems
-from query_api.people.compute import read_names, read_people
+from query_api.people.compute import find_rows, read_names, read_people
 from query_api.people.domain.distribution import Band
 from query_api.people.schemas import (
     Drivers,
@@ -45,6 +45,8 @@ async def get_people(request: Request, session: UsageAccess, query: Annotated[Pe
     app, organization = app_state(request), session.organization
     after = read_after(query.after)
     table = await read_people(session, books_of(request), query, query, today_in(organization.time_zone, app.now()))
+    if query.search is not None:
+        table = table._replace(rows=await find_rows(session, table, query.search))
     page = cut_page(table.rows, after, query.limit, table.order)
     rows = [table.build(row) for row in page.rows]
     names = await read_names(session, [*rows, *table.movers])

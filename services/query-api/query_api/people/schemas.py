@@ -52,6 +52,11 @@ class PeopleFilter(RangeQuery, WhoQuery):
 class PeopleQuery(PeopleFilter, PeopleView):
     limit: int = Field(50, ge=1, le=1000, description="Maximum number of rows at the top level.")
     after: str | None = Field(None, description="`next` of the previous response, to continue after it.")
+    search: str | None = Field(
+        None, min_length=1, max_length=100,
+        description="Only rows with each of these words in their name or id as shown, or in those of a row in them, without "
+        "regard to case and accents. Everything else stays that of all rows.",
+    )  # fmt: skip
 
 
 class DriversQuery(PeopleFilter):

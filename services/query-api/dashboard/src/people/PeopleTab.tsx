@@ -3,6 +3,8 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query"
 import type { Schemas } from "../api/client"
 import { sessionQuery } from "../api/queries"
 import breakdown from "../breakdown/Breakdown.module.css"
+import { SearchField } from "../breakdown/controls/SearchField"
+import { useSearchText } from "../breakdown/controls/useSearchText"
 import { Failure } from "../ui/Failure"
 import { Hint } from "../ui/Hint"
 import { PRODUCT_NAMES } from "../ui/labels"
@@ -33,7 +35,7 @@ export default function PeopleTab() {
         <Failure error={error} retry={() => void refetch()} />
       ) : !page ? (
         <Skeleton height={420} radius="md" />
-      ) : namesNone(page) ? (
+      ) : !url.q && namesNone(page) ? (
         <NoPeople page={page} />
       ) : (
         <>
@@ -72,11 +74,12 @@ function Controls({ mode, labelKeys }: { mode: PeopleMode; labelKeys: string[] }
     ...keys.map((key) => ({ value: `label:${key}`, label: keyName(key) })),
   ]
   const [first] = views
+  const [typed, setTyped] = useSearchText()
   const choose = (value: string) => {
     const chosen = value.startsWith("label:")
       ? { by: "label" as const, label_key: value.slice("label:".length) }
       : { by: value === first?.value ? undefined : (value as "person" | "group"), label_key: undefined }
-    change({ ...chosen, open: undefined }, "push")
+    change({ ...chosen, open: undefined, q: undefined }, "push")
   }
   const value = by === "label" ? `label:${label_key}` : by
   return (
@@ -114,6 +117,7 @@ function Controls({ mode, labelKeys }: { mode: PeopleMode; labelKeys: string[] }
           onChange={(event) => change({ membership: event.currentTarget.checked ? "now" : undefined })}
         />
       )}
+      <SearchField typed={typed} setTyped={setTyped} />
       <WhoChips />
     </div>
   )

@@ -16,7 +16,8 @@ export function viewOf(url: UrlState, mode: PeopleMode): { by: By; label_key?: s
 
 export function peopleQuery(url: UrlState, mode: PeopleMode) {
   const { product, surface } = url
-  const query = { ...rangeOf(url), ...whoOf(url), ...viewOf(url, mode), ...compact({ product, surface }), limit: PAGE }
+  const filters = compact({ product, surface, search: url.q?.trim() || undefined })
+  const query = { ...rangeOf(url), ...whoOf(url), ...viewOf(url, mode), ...filters, limit: PAGE }
   return infiniteQueryOptions({
     queryKey: ["people", query],
     queryFn: ({ signal, pageParam }) =>

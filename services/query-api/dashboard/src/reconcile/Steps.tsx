@@ -8,15 +8,21 @@ import { useFormat } from "../format/useFormat"
 import { Failure } from "../ui/Failure"
 import { Contact } from "./Contact"
 import { Lines } from "./Lines"
+import { Parts } from "./parts/Parts"
 import classes from "./Reconcile.module.css"
 
 export default function Steps({ creditPeriod }: { creditPeriod: string | undefined }) {
   const { data, error, refetch } = useQuery(reconcileQuery(creditPeriod))
-  if (data) return <Explanation reconciliation={data} />
+  if (data) return <Explanation reconciliation={data} creditPeriod={creditPeriod} />
   return error ? <Failure error={error} retry={refetch} /> : <Skeleton height={420} />
 }
 
-function Explanation({ reconciliation }: { reconciliation: Schemas["Reconciliation"] }) {
+interface Props {
+  reconciliation: Schemas["Reconciliation"]
+  creditPeriod: string | undefined
+}
+
+function Explanation({ reconciliation, creditPeriod }: Props) {
   const format = useFormat()
   const { credit_period, state, commitment } = reconciliation
   const reached = commitment && format.level(commitment.reached, commitment.minimum)
@@ -36,6 +42,7 @@ function Explanation({ reconciliation }: { reconciliation: Schemas["Reconciliati
           {isZero(commitment.shortfall) ? "." : `, ${format.credits(commitment.shortfall)} short.`}
         </p>
       )}
+      <Parts creditPeriod={creditPeriod} />
       <Contact team={reconciliation.account_team} />
     </div>
   )

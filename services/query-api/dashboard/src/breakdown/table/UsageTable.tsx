@@ -1,5 +1,4 @@
-import { Button, CloseButton, Skeleton, TextInput } from "@mantine/core"
-import { IconSearch } from "@tabler/icons-react"
+import { Button, Skeleton } from "@mantine/core"
 import { useCallback, useDeferredValue, useMemo, useState } from "react"
 import type { Schemas } from "../../api/client"
 import { LANGUAGE } from "../../format/format"
@@ -8,6 +7,7 @@ import { CellHints } from "../../ui/CellHints"
 import { inSentence, PLURALS, ROW_NAMES } from "../../ui/labels"
 import { ScrollRegion } from "../../ui/ScrollRegion"
 import { useUrlState } from "../../url/useUrlState"
+import { SearchField } from "../controls/SearchField"
 import { useSearchText } from "../controls/useSearchText"
 import { EmptyView } from "../EmptyView"
 import { Change } from "./Change"
@@ -73,17 +73,7 @@ export function UsageTable({ breakdown }: { breakdown: Schemas["Breakdown"] | un
   return (
     <div className={classes.block}>
       <div className={classes.tools}>
-        <TextInput
-          aria-label="Search the table"
-          aria-keyshortcuts="/"
-          placeholder="Search"
-          size="xs"
-          w={220}
-          value={typed}
-          onChange={(event) => setTyped(event.currentTarget.value)}
-          leftSection={<IconSearch size={14} stroke={1.6} aria-hidden="true" />}
-          rightSection={typed && <CloseButton size="xs" aria-label="Clear search" onClick={() => setTyped("")} />}
-        />
+        <SearchField typed={typed} setTyped={setTyped} />
         <span className={classes.count} role="status">
           {text
             ? `${format.count(rows.length)} of ${format.count(breakdown.rows.length)} rows`

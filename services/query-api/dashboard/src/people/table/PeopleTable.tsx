@@ -23,7 +23,12 @@ interface Props {
 export function PeopleTable({ page, rows, more, isLoading }: Props) {
   const [url, change] = useUrlState()
   const format = useFormat()
-  const lines = useMemo(() => layOut(rows, new Set(url.open)), [rows, url.open])
+  // A search opens the rows that it finds.
+  const opens = useMemo(() => {
+    const toggled = new Set(url.open)
+    return (path: string) => toggled.has(path) !== (url.q !== undefined)
+  }, [url.open, url.q])
+  const lines = useMemo(() => layOut(rows, opens), [rows, opens])
   const toggle = useCallback(
     (path: string) =>
       change(({ open = [] }) => {
@@ -55,6 +60,11 @@ export function PeopleTable({ page, rows, more, isLoading }: Props) {
           </thead>
           <tbody>
             {lines.map(draw)}
+            {url.q && lines.length === 0 && (
+              <tr>
+                <td colSpan={hasPeople ? 6 : 5}>Nothing found for “{url.q}”.</td>
+              </tr>
+            )}
             {more && (
               <tr>
                 <td colSpan={hasPeople ? 6 : 5} className={classes.more}>
@@ -65,9 +75,7 @@ export function PeopleTable({ page, rows, more, isLoading }: Props) {
               </tr>
             )}
           </tbody>
-          {page.pinned.length > 0 && (
-            <tbody className={classes.special}>{layOut(page.pinned, new Set(url.open)).map(draw)}</tbody>
-          )}
+          {page.pinned.length > 0 && <tbody className={classes.special}>{layOut(page.pinned, opens).map(draw)}</tbody>}
           <tfoot>
             <tr>
               <th scope="row">Total</th>

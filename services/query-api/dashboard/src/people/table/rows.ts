@@ -15,12 +15,17 @@ export interface PeopleLine {
 }
 
 /** The lines to show: rows, each open row followed by the rows in it. */
-export function layOut(rows: readonly PeopleRow[], open: ReadonlySet<string>, above = "", depth = 0): PeopleLine[] {
+export function layOut(
+  rows: readonly PeopleRow[],
+  opens: (path: string) => boolean,
+  above = "",
+  depth = 0,
+): PeopleLine[] {
   return rows.flatMap((row) => {
     const path = `${above}${row.kind}:${encodeURIComponent(row.id)}`
-    const isOpen = row.rows.length > 0 && open.has(path)
+    const isOpen = row.rows.length > 0 && opens(path)
     const line = { row, path, depth, isOpen }
-    return isOpen ? [line, ...layOut(row.rows, open, `${path}/`, depth + 1)] : [line]
+    return isOpen ? [line, ...layOut(row.rows, opens, `${path}/`, depth + 1)] : [line]
   })
 }
 
@@ -55,10 +60,10 @@ export function filterBy(row: PeopleRow, labelKey: string | null, url: UrlState)
       return { tab: undefined, actor: row.id, scope: "all", open: undefined, q: undefined, view: undefined }
     case "group":
     case "own":
-      return row.id === url.group ? undefined : { group: row.id, by: "person", open: undefined }
+      return row.id === url.group ? undefined : { group: row.id, by: "person", open: undefined, q: undefined }
     case "value":
       return labelKey
-        ? { label: `${labelKey}:${row.id}`, by: "person", label_key: undefined, open: undefined }
+        ? { label: `${labelKey}:${row.id}`, by: "person", label_key: undefined, open: undefined, q: undefined }
         : undefined
     default:
       return undefined

@@ -1,0 +1,1 @@
+"""Credits and money of a credit period by who used them."""
