@@ -28,7 +28,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HITS = (1, 2, 3)
 AT_THE_MAIL_SERVER = "smtp_after_data_before_250"
 """Not a failpoint of the alerter: the test kills it while the mail server holds its answer to a mail."""
-SMOKE = {"after_commit": (1,), "after_refused_copy": (1,), "outbox_after_send": (2,), AT_THE_MAIL_SERVER: (2,)}
+SMOKE = {
+    "before_begin": (1,),
+    "after_commit": (1,),
+    "after_refused_copy": (1,),
+    "outbox_after_send": (2,),
+    AT_THE_MAIL_SERVER: (2,),
+}
 """The subset that CI runs."""
 TESTS = str(Path(__file__).parents[1])
 ONE_AFTER_THE_OTHER = {f"org_{total}": f"{total}" for total in (300, 600, 1200, 2400, 4800)}

@@ -4,12 +4,13 @@ The service's code is unchanged: methods of the client libraries are wrapped in 
 FAILPOINT has the point and the count, such as `after_lock:2`.
 """
 
-import asyncio
 import os
 import runpy
 import signal
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -118,9 +119,7 @@ class Failpoint:
 
     def _name_statement(self, connection: Any, query: str) -> str:
         if query == "BEGIN;":
-            task = asyncio.current_task()
-            assert task is not None
-            return f"BEGIN in {getattr(task.get_coro(), '__qualname__', '')}"
+            return "BEGIN in UsageStream.run" if _is_within("UsageStream.run") else query
         if query == "COMMIT;":
             return f"COMMIT after {self._last.get(id(connection))}"
         return self._names.get(without_partition(query), query)
@@ -144,6 +143,16 @@ class Failpoint:
         confirmed = await do(producer, topic, *args, **options)
         confirmed.add_done_callback(lambda _: self._pass("after", step))
         return confirmed
+
+
+def _is_within(function: str) -> bool:
+    """Whether the code that runs now was called, or is awaited, by a function of this qualified name."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_qualname == function:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _forget(_: RecentIdentities, high: NDArray[np.uint64]) -> NDArray[np.bool_]:
