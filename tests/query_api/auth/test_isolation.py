@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import re
 
 import asyncpg
@@ -11,7 +12,7 @@ from query_api.app import build_app
 from query_api.contracts.queries import select_days
 from query_api.db.session import NotIsolated, find_problem, read_as
 from query_api.db.statements import SQL
-from query_api.description.examples import BODIES
+from query_api.description.examples import ANSWERS, BODIES
 from runtime.postgres.pool import Pool, open_pool
 from support.data.people_rows import actor, attribution, group, run_use, show
 from support.data.people_usage import PeopleRows
@@ -196,7 +197,7 @@ async def fill(db: TableRows, name: str) -> int:
     await db.notice(number, channel, f"fired.{name}", "fired", firing, "failed", [("refused", f"404 no hook {name}")])
     export = await db.fetch(
         "INSERT INTO export_manifests VALUES ($1, gen_random_uuid(), $2, $3, $3, 1) RETURNING export_id",
-        number, NOW, f'{{"file": "file-{name}"}}',
+        number, NOW, json.dumps(ANSWERS["/api/v1/export/manifests/{export_id}"] | {"file": f"file-{name}"}),
     )  # fmt: skip
     await db.execute(
         "INSERT INTO export_lines VALUES ($1, $2, 0, '2026-11-01', $3, NULL, '')", number, export[0][0], [NOW, NOW]

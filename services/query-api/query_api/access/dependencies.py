@@ -274,22 +274,10 @@ async def hold_link(request: Request, token: LinkToken = "") -> AsyncIterator[Li
         yield Linked(wish, session)
 
 
-POLICIES = frozenset(
-    {
-        identify,
-        read,
-        read_usage,
-        read_own,
-        read_slowly,
-        read_as_admin,
-        read_as_super_admin,
-        read_to_export,
-        read_past_exports,
-        write,
-        write_as_super_admin,
-        hold_link,
-    }
-)
+POLICIES = frozenset({
+    identify, read, read_usage, read_own, read_slowly, read_as_admin, read_as_super_admin, read_to_export, read_past_exports,
+    write, write_as_super_admin, hold_link,
+})  # fmt: skip
 """Every route except public ones needs one of these; else the application does not start."""
 
 # Scope "function": the transaction ends before the response is sent, so a slow client does not keep it open.

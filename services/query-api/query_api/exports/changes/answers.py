@@ -1,4 +1,4 @@
-"""The answer about what has changed."""
+"""Answers about files of the past."""
 
 from datetime import datetime
 
@@ -6,8 +6,24 @@ from flexcredits_schemas.credits import scaled_text
 
 from query_api.exports.changes.differences import CAUSES, Difference
 from query_api.exports.changes.reading import Compared
-from query_api.exports.changes.schemas import CauseTotal, Change, Changes, DayPrice, RePriced, WorthChange
+from query_api.exports.changes.schemas import (
+    CauseTotal,
+    Change,
+    Changes,
+    DayPrice,
+    ExportedFile,
+    ExportManifest,
+    RePriced,
+    WorthChange,
+)
 from query_api.exports.domain.focus import COST_PLACES
+from query_api.exports.manifests.manifest import read_manifest
+from query_api.exports.manifests.queries import ListedManifest
+
+
+def answer_file(listed: ListedManifest) -> ExportedFile:
+    manifest = ExportManifest.model_validate(read_manifest(listed.manifest).body)
+    return ExportedFile(manifest=manifest, signed=listed.is_signed, reproducible=listed.is_kept)
 
 
 def answer_changes(

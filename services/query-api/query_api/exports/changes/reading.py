@@ -34,8 +34,7 @@ from query_api.exports.parts import ROWS_AT_ONCE, UsageQuery, choose_products, r
 from query_api.exports.queries import prepare_copy, select_exported_series, select_used_series
 from query_api.http.problems import ApiProblem
 
-COMPARE_WITHIN_S = 60.0
-"""13 months of 1,500 series take a few seconds."""
+COMPARE_WITHIN_S = 45.0
 QUARTERS_KEPT = timedelta(days=466)
 """Quarters of an hour are kept as long as the ledger: days of another zone are read from them."""
 

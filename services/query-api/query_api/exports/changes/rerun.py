@@ -14,7 +14,7 @@ from query_api.exports.domain.focus import BillingAccount
 from query_api.exports.domain.labels import Label, label_cells
 from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, Parts, write_file
 from query_api.exports.formats.rows import Rows
-from query_api.exports.manifests.kept import read_kept_rows, read_labels
+from query_api.exports.manifests.kept import AnotherForm, read_kept_rows, read_labels
 from query_api.exports.manifests.manifest import Manifest, read_manifest
 from query_api.exports.manifests.queries import StoredManifest, select_export_lines, select_manifest
 from query_api.exports.usage import USAGE_COLUMNS, usage_batch
@@ -57,9 +57,12 @@ async def read_kept(session: ReadSession, export_id: UUID) -> AsyncGenerator[Kep
     labels: list[Label] = []
     async with aclosing(select_export_lines(session, export_id)) as parts:
         async for part in parts:
-            if part.labels is not None:
-                labels = await asyncio.to_thread(read_labels, part.labels)
-            rows = await asyncio.to_thread(read_kept_rows, part.lines)
+            try:
+                if part.labels is not None:
+                    labels = await asyncio.to_thread(read_labels, part.labels)
+                rows = await asyncio.to_thread(read_kept_rows, part.lines)
+            except AnotherForm as error:
+                raise ApiProblem("written-differently", str(error)) from None
             yield KeptLines(part.days, part.begins_at, labels, rows)
 
 

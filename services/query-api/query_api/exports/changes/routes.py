@@ -10,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from query_api.access.dependencies import CurrentUser, PastExportAccess, PastFileAccess, ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import today_in
-from query_api.exports.changes.answers import answer_changes
+from query_api.exports.changes.answers import answer_changes, answer_file
 from query_api.exports.changes.reading import compare_with_today
 from query_api.exports.changes.rerun import check_bytes, find_kept, find_manifest, parts_again, writer_of
-from query_api.exports.changes.schemas import Changes, ExportedFile, ExportedFiles
+from query_api.exports.changes.schemas import Changes, ExportedFiles, ExportManifest
 from query_api.exports.downloads import FileResponse
 from query_api.exports.formats.files import write_file
-from query_api.exports.manifests.manifest import read_manifest
 from query_api.exports.manifests.queries import select_manifests
 from query_api.exports.parts import audit_past_export
 from query_api.freshness.queries import select_watermark
@@ -44,22 +43,17 @@ ANY_FILE: dict[int | str, dict[str, Any]] = {
 class ManifestsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(50, ge=1, le=500)
+    limit: int = Field(20, ge=1, le=100)
 
 
 @router.get("/manifests")
 async def get_manifests(session: ReadAccess, query: Annotated[ManifestsQuery, Query()]) -> ExportedFiles:
-    """The newest files of `usage.csv` and `usage.parquet` that were sent whole. 500 are kept."""
+    """The newest files of `usage.csv` and `usage.parquet` that were sent whole. The newest 500 are kept."""
     found = await select_manifests(session, query.limit)
-    return ExportedFiles(
-        exports=[
-            ExportedFile(manifest=dict(read_manifest(each.manifest).body), signed=each.is_signed, reproducible=each.is_kept)
-            for each in found
-        ]
-    )  # fmt: skip
+    return ExportedFiles(exports=[answer_file(each) for each in found])
 
 
-@router.get("/manifests/{export_id}", response_model=dict[str, Any])
+@router.get("/manifests/{export_id}", response_model=ExportManifest)
 async def get_manifest(session: ReadAccess, export_id: ExportId) -> Response:
     """The manifest, byte by byte as it was signed.
 

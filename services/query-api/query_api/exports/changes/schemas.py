@@ -1,18 +1,73 @@
 """Answers about files of the past."""
 
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Literal
 
 from pydantic import Field
 
 from query_api.exports.changes.differences import Cause
-from query_api.http.fields import CompleteTo, Credits, Money, ResponseBody, TimeZone
+from query_api.http.fields import CompleteTo, Credits, CreditsText, DateRange, Money, ResponseBody, TimeZone
+
+
+class ManifestFilters(ResponseBody):
+    product: str | None
+    view: str | None
+    surface: list[str] | None
+
+
+class ManifestWatermark(ResponseBody):
+    topic: str
+    next_offsets: dict[str, int] = Field(
+        description="By partition: usage at all earlier offsets was in the file, held, or rejected."
+    )
+    complete_to: CompleteTo
+
+
+class ManifestRules(ResponseBody):
+    time_zones: str | None = Field(description="Release of the time zone database. null: unknown.", examples=["2026a"])
+    rates: int
+    features: int
+    contracts: int
+    contracts_offset: int | None = Field(description="Catalog offset of the newest event of a contract.")
+    program: str
+
+
+class ManifestPrice(ResponseBody):
+    """The price of a credit on some days."""
+
+    from_: date = Field(alias="from")
+    to: date
+    currency: str | None
+    credit: CreditsText
+
+
+class ExportManifest(ResponseBody):
+    """What was in a file, as of when, and by which rules."""
+
+    id: str
+    organization: str
+    dataset: Literal["usage"]
+    format: Literal["csv", "parquet"]
+    byte_order_mark: bool
+    file: str
+    made_at: datetime
+    days: DateRange
+    time_zone: TimeZone
+    filters: ManifestFilters
+    watermark: ManifestWatermark
+    rules: ManifestRules
+    prices: list[ManifestPrice]
+    lines: int
+    credits: CreditsText
+    events: int
+    bytes: int
+    sha256: str
 
 
 class ExportedFile(ResponseBody):
     """A file that was sent whole."""
 
-    manifest: dict[str, Any] = Field(description="As `GET /api/v1/export/manifests/{export_id}`.")
+    manifest: ExportManifest
     signed: bool
     reproducible: bool = Field(
         description="Whether its lines are still kept, for `file` and `changes`. The newest files are kept."

@@ -1,7 +1,7 @@
 """The lines of a file as they are kept: parts of some days, as Parquet of integers and of labels. Pure."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,6 +16,10 @@ from query_api.exports.formats.rows import Rows
 
 _TYPES = {int: pa.int32(), date: pa.date32(), str: pa.string()}
 _LABELS = pa.schema([(name, _TYPES.get(kind, pa.string())) for name, kind in Label.__annotations__.items()])
+
+
+class AnotherForm(Exception):
+    """Lines were kept by a release that kept other columns."""
 
 
 class KeptPart(NamedTuple):
@@ -46,7 +50,8 @@ def keep_labels(labels: Sequence[Label]) -> bytes:
 
 
 def read_labels(data: bytes) -> list[Label]:
-    table = pq.read_table(io.BytesIO(data))
+    """Raises AnotherForm."""
+    table = _read(data, Label._fields)
     return [Label(*cells) for cells in zip(*(column.to_pylist() for column in table.columns), strict=True)]
 
 
@@ -55,13 +60,16 @@ def keep_rows(rows: Rows) -> bytes:
 
 
 def read_kept_rows(data: bytes) -> Rows:
-    table = pq.read_table(io.BytesIO(data))
+    """Raises AnotherForm."""
+    table = _read(data, Rows._fields)
     return Rows(*(np.asarray(table[name].to_numpy()) for name in Rows._fields))
 
 
-def join_rows(pieces: Iterable[Rows]) -> Rows:
-    """Pieces of the same days and labels as one."""
-    return Rows(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))
+def _read(data: bytes, columns: Sequence[str]) -> Any:
+    table = pq.read_table(io.BytesIO(data))
+    if table.column_names != list(columns):
+        raise AnotherForm(AnotherForm.__doc__)
+    return table
 
 
 def _write(table: Any) -> bytes:

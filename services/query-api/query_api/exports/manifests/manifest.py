@@ -33,7 +33,8 @@ class Rules(NamedTuple):
     zone_release: str | None
     rates: int
     features: int
-    contracts: str
+    contracts: int
+    contracts_offset: int | None
 
 
 class State(NamedTuple):
@@ -114,6 +115,7 @@ class About(NamedTuple):
                     "rates": rules.rates,
                     "features": rules.features,
                     "contracts": rules.contracts,
+                    "contracts_offset": rules.contracts_offset,
                     "program": self.program,
                 },
                 "prices": [

@@ -7,7 +7,8 @@ SELECT partition, next_offset FROM partition_progress WHERE topic = $1
 SELECT (SELECT tz FROM zone_rules WHERE organization_id = $1) AS zone_release,
     (SELECT count(*) FROM rates WHERE organization_id IN (0, $1)) AS rates,
     (SELECT count(*) FROM features WHERE organization_id IN (0, $1)) AS features,
-    (SELECT coalesce(string_agg(contract_id || ' ' || event_offset, ', ' ORDER BY contract_id), '') FROM contracts WHERE organization_id = $1) AS contracts
+    (SELECT count(*) FROM contracts WHERE organization_id = $1) AS contracts,
+    (SELECT max(event_offset) FROM contracts WHERE organization_id = $1) AS contracts_offset
 
 -- name: lock_exports
 -- One file of an organization is recorded at a time, so that its limits hold.
