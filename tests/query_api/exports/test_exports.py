@@ -13,7 +13,7 @@ from query_api.exports.queries import columns_of
 from query_api.exports.usage import USAGE_COLUMNS
 from query_api.usage.domain.catalog import FEATURE_KINDS
 from runtime.postgres.pool import Pool
-from support.clients.export_files import read_file, special, total
+from support.clients.export_files import header_of, read_file, special, total
 from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
@@ -43,7 +43,7 @@ async def test_every_column_of_a_line(api: Api, db: TableRows) -> None:
 
 
 async def test_an_empty_file_has_its_header(api: Api, db: TableRows) -> None:
-    header = ",".join(USAGE_COLUMNS) + "\r\n"
+    header = header_of(USAGE_COLUMNS)
     assert (await api.ask(USAGE, organization="org_unknown")).text == header
     await db.organization()
     assert (await api.ask(f"{USAGE}?from=2026-01&to=2026-12")).text == header
@@ -245,7 +245,7 @@ async def test_a_line_of_the_table_says_what_it_is_part_of(api: Api, db: TableRo
     await db.use(acme, "agents", "tool", "other", "2026-11-01", -1, agent="@at")
     path = "/api/v1/export/table.csv?product=agents&view=features&from=2026-11&to=2026-11"
     assert (await api.ask(path)).text.splitlines() == [
-        "level,path,kind,id,name,is_leaf,credits,events,share",
+        '"level","path","kind","id","name","is_leaf","credits","events","share"',
         "1,,category,'=Connectors,'=Connectors,false,2.000000,1,1.000001",
         "2,'=Connectors,tool,search,'+Search,false,2.000000,1,1.000001",
         "3,'=Connectors > +Search,deleted,deleted,Deleted agents,false,2.000000,1,1.000001",

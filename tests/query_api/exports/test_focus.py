@@ -14,7 +14,7 @@ from query_api.contracts.domain.periods import CreditPeriod
 from query_api.db.statements import SQL
 from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant
 from runtime.postgres.pool import Pool
-from support.clients.export_files import read_file, special, total
+from support.clients.export_files import header_of, read_file, special, total
 from support.data.table_rows import TableRows, local
 from support.services.query_api import Api
 
@@ -178,7 +178,7 @@ async def test_days_on_which_clocks_change_have_their_own_length(api: Api, db: T
 
 
 async def test_an_empty_file_has_its_header(api: Api, db: TableRows) -> None:
-    assert (await api.ask(FOCUS, organization="org_unknown")).text == ",".join(FOCUS_COLUMNS) + "\r\n"
+    assert (await api.ask(FOCUS, organization="org_unknown")).text == header_of(FOCUS_COLUMNS)
 
 
 async def test_a_range_is_all_that_can_be_asked_for(api: Api, db: TableRows) -> None:

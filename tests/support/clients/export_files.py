@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,11 @@ def read_csv(text: str) -> list[dict[str, str]]:
     lines = list(reader)
     assert all(None not in line and None not in line.values() for line in lines)
     return lines
+
+
+def header_of(columns: Iterable[str]) -> str:
+    """Each name is in quotation marks."""
+    return ",".join(f'"{column}"' for column in columns) + "\r\n"
 
 
 async def read_file(api: Api, path: str, **claims: Any) -> list[dict[str, str]]:

@@ -62,7 +62,7 @@ A_FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": _COMPLETE,
         "content": {
-            "text/csv": {"schema": {"type": "string"}, "example": "date,product,...\r\n2026-11-22,agents,...\r\n"}
+            "text/csv": {"schema": {"type": "string"}, "example": '"date","product",...\r\n2026-11-22,agents,...\r\n'}
         },
     }
 }

@@ -96,6 +96,11 @@ def end_lines(data: bytes) -> bytes:
     return data.replace(b"\n", LINE_END)
 
 
+def header_line(columns: Iterable[str]) -> bytes:
+    """Names in quotation marks: programs that guess whether a file has quoted cells see it in the first line."""
+    return ",".join(f'"{column}"' for column in columns).encode() + LINE_END
+
+
 def write_lines(lines: Iterable[Iterable[str | int | None]]) -> bytes:
     """Lines of RFC 4180; None is an empty cell."""
     buffer = io.StringIO(newline="")

@@ -6,7 +6,15 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Literal, Protocol
 
-from query_api.exports.domain.cells import BYTE_ORDER_MARK, EXACT, GUARDED, CellRules, end_lines, write_lines
+from query_api.exports.domain.cells import (
+    BYTE_ORDER_MARK,
+    EXACT,
+    GUARDED,
+    CellRules,
+    end_lines,
+    header_line,
+    write_lines,
+)
 from query_api.exports.domain.kinds import Columns
 from query_api.exports.formats.batches import Batch, Cell, Lines
 from query_api.exports.formats.lines import format_batch
@@ -45,7 +53,7 @@ class CsvWriter:
     rules = GUARDED
 
     def __init__(self, columns: Iterable[str], *, bom: bool = False) -> None:
-        self._begin = (BYTE_ORDER_MARK if bom else b"") + write_lines([columns])
+        self._begin = (BYTE_ORDER_MARK if bom else b"") + header_line(columns)
 
     def begin(self) -> bytes:
         return self._begin
