@@ -62,6 +62,7 @@ PATHS = [
     "/api/v1/export/table.csv?product=api&view=namespaces",
     "/api/v1/export/focus.csv",
     "/api/v1/export/usage.parquet",
+    "/api/v1/export/people.parquet",
     "/api/v1/export/table.parquet?product=api&view=namespaces",
     "/api/v1/export/focus.parquet",
     "/api/v1/export/focus.json",

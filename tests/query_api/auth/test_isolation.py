@@ -73,6 +73,7 @@ PATHS = [
     "/api/v1/export/focus.csv?version=1.4&dataset=invoice-detail&range=all",
     "/api/v1/export/table.csv?product=agents&view=features&range=all",
     "/api/v1/export/usage.parquet?range=all",
+    "/api/v1/export/people.parquet?range=all",
     "/api/v1/export/focus.parquet?range=all",
     "/api/v1/export/focus.json?range=all",
     "/api/v1/export/table.parquet?product=agents&view=features&range=all",

@@ -72,6 +72,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/api/v1/export/table.csv"): READ,
     ("GET", "/api/v1/export/focus.csv"): READ,
     ("GET", "/api/v1/export/usage.parquet"): READ,
+    ("GET", "/api/v1/export/people.parquet"): READ,
     ("GET", "/api/v1/export/table.parquet"): READ,
     ("GET", "/api/v1/export/focus.parquet"): READ,
     ("GET", "/api/v1/export/focus.json"): READ,

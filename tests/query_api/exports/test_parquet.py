@@ -28,6 +28,7 @@ from query_api.exports.formats.lines import format_batch, format_decimals
 from query_api.exports.formats.parquet import ROWS_AT_ONCE as ROWS_OF_A_GROUP
 from query_api.exports.formats.rows import Rows
 from query_api.exports.parts import ROWS_AT_ONCE
+from query_api.exports.people.routes import PEOPLE_COLUMNS
 from query_api.exports.usage import USAGE_COLUMNS, usage_batch
 from support.clients.export_files import read_csv, read_file, read_parquet, special
 from support.data.people_rows import actor, attribution, show, use_by
@@ -38,6 +39,7 @@ EXPORT = "/api/v1/export"
 FILES: dict[str, tuple[str, Columns]] = {
     "usage": ("usage.{}?range=all", USAGE_COLUMNS),
     "usage of a product": ("usage.{}?range=all&product=agents&view=agents&surface=web", USAGE_COLUMNS),
+    "by people": ("people.{}?range=all", PEOPLE_COLUMNS),
     "table": ("table.{}?product=agents&view=features&range=all", TABLE_COLUMNS),
     **{name: (f"focus.{{}}?version=1.4&range=all&dataset={name}", table.columns) for name, table in TABLES.items()},
     "people": ("focus.{}?version=1.4&range=all&split=people", TABLES["cost-and-usage"].columns),
@@ -110,6 +112,15 @@ async def test_texts_are_exact_and_ids_stay_texts(api: Api, db: TableRows) -> No
     table = await read_parquet(api, f"{EXPORT}/usage.parquet?range=all")
     assert sorted(table["feature"].to_pylist()) == ["'quoted", "0012", "1e5", "=1+1", "@SUM(1)"]
     assert ("+Name", "-Category") in {(line["feature_name"], line["category"]) for line in table.to_pylist()}
+    await actor(db, acme, "=007", "=Ada", groups={"2026-01-01": ["@SUM(1)"]})
+    await show(db, acme, "named", label_keys=[])
+    await use_by(db, acme, await attribution(db, acme, "=007"), "api", "namespace", "0012", "2026-11-01", 4)
+    people = await read_parquet(api, f"{EXPORT}/people.parquet?range=all")
+    named = {
+        (line["actor_id"], line["actor_name"], line["group_id"]) for line in people.to_pylist() if line["actor_id"]
+    }
+    assert named == {("=007", "=Ada", "@SUM(1)")}
+    assert set(people["feature"].to_pylist()) == set(table["feature"].to_pylist())
     costs = await read_parquet(api, f"{EXPORT}/focus.parquet?range=all")
     assert set(costs["ResourceId"].to_pylist()) == set(table["feature"].to_pylist())
 
@@ -122,11 +133,12 @@ async def test_an_organization_of_groups_has_no_parquet_file_of_people(api: Api,
         await show(db, acme, people, label_keys=[])
         for path in ("usage.parquet?range=all", "focus.parquet?range=all", "table.parquet?product=agents&view=agents"):
             assert "u-1" not in str((await read_parquet(api, f"{EXPORT}/{path}")).to_pylist())
-        answer = await api.ask(f"{EXPORT}/focus.parquet?range=all&split=people")
-        if people == "groups_only":
-            assert (answer.status_code, answer.json()["type"]) == (403, "/problems/people-not-shown")
-        else:
-            assert "u-1" not in str(pq.read_table(io.BytesIO(answer.content)).to_pylist())
+        for path in ("focus.parquet?range=all&split=people", "people.parquet?range=all"):
+            answer = await api.ask(f"{EXPORT}/{path}")
+            if people == "groups_only":
+                assert (answer.status_code, answer.json()["type"]) == (403, "/problems/people-not-shown")
+            else:
+                assert "u-1" not in str(pq.read_table(io.BytesIO(answer.content)).to_pylist())
     assert (await api.ask(f"{EXPORT}/usage.parquet?range=all&actor=u-1")).status_code in (403, 422)
 
 

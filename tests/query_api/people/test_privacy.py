@@ -37,7 +37,7 @@ ELSEWHERE = {
     "/api/v1/alerts/{id}", "/api/v1/alert-channels/{id}/deliveries", "/api/v1/api-keys", "/api/v1/api-keys/{key_id}/mapping",
     "/api/v1/mappings/ready-made", "/login", "/login/callback",  # name no actor of usage
     "/api/v1/me/usage", "/api/v1/usage/runs/{run_id}", "/api/v1/receipt",  # in the tests of runs, my usage and receipts
-    "/api/v1/export/usage.parquet", "/api/v1/export/table.parquet", "/api/v1/export/focus.parquet", "/api/v1/export/focus.json",  # in test_parquet.py
+    "/api/v1/export/usage.parquet", "/api/v1/export/people.parquet", "/api/v1/export/table.parquet", "/api/v1/export/focus.parquet", "/api/v1/export/focus.json",  # in test_parquet.py
     "/api/v1/export/key.pub", *(f"/api/v1/export/manifests/{{export_id}}{part}" for part in ("", "/file", "/signature", "/changes")),  # of usage.csv without people
 }  # fmt: skip
 
@@ -195,7 +195,8 @@ async def test_files_by_people_and_filters_of_runs_are_refused_while_only_groups
     """A merged row of one day, or a run of a group's agent, is one person's."""
     await acme.configure("groups_only", ["project"])
     for path in (
-        "/api/v1/export/people.csv?range=all", "/api/v1/export/focus.csv?range=all&split=people",
+        "/api/v1/export/people.csv?range=all", "/api/v1/export/people.parquet?range=all",
+        "/api/v1/export/focus.csv?range=all&split=people",
         *(f"/api/v1/usage/runs?range=all&{who}" for who in ("actor=ada-id", "group=large", "label=project:apollo")),
     ):  # fmt: skip
         answer = await api.ask(path)

@@ -74,6 +74,7 @@ SUMMARIES = {
     "try_mapping": "Try a mapping on events",
     "get_usage_file": "Download daily usage (CSV)",
     "get_usage_parquet": "Download daily usage (Parquet)",
+    "get_people_parquet": "Download daily usage by person (Parquet)",
     "get_table_parquet": "Download the rows of a breakdown (Parquet)",
     "get_focus_metadata": "Download the metadata of FOCUS 1.4 (JSON)",
     "get_focus_parquet": "Download costs as FOCUS 1.4 (Parquet)",

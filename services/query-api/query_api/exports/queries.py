@@ -75,10 +75,11 @@ async def copy_people(
     day: date,
     account: BillingAccount,
     who: WhoFilter,
+    patterns: CellPatterns,
     output: Output,
 ) -> None:
-    """Usage of a day by who used it, as CSV lines without a header."""
-    values = (*CellPatterns(), account.organization, account.time_zone, *columns_of(Label, labels), *who)
+    """Usage of a day by who used it, as CSV lines without a header. Texts and ids that match `patterns` get an apostrophe."""
+    values = (*patterns, account.organization, account.time_zone, *columns_of(Label, labels), *who)
     await copy_lines(session, SQL["copy_people"], day, *values, output=output)
 
 
