@@ -5,6 +5,7 @@ import { AuditDrawer } from "./audit/AuditDrawer"
 import { Banner } from "./banner/Banner"
 import classes from "./Dashboard.module.css"
 import { ExplainDrawer } from "./explain/ExplainDrawer"
+import { ExportsDrawer } from "./exports/ExportsDrawer"
 import { Overview } from "./overview/Overview"
 import { Drivers } from "./people/Drivers"
 import { Reconcile } from "./reconcile/Reconcile"
@@ -44,6 +45,7 @@ export function Dashboard() {
       <Drivers />
       <RunDrawer />
       <ExplainDrawer />
+      <ExportsDrawer />
       <Shortcuts />
     </div>
   )

@@ -60,6 +60,7 @@ export interface UrlState extends Range, Who {
 export type Tab = "people" | "runs"
 export type By = "person" | "group" | "label"
 const PANELS = [
+  "exports",
   "alerts",
   "history",
   "channels",

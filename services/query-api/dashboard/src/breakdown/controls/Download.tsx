@@ -4,6 +4,7 @@ import {
   IconDownload,
   IconFileSpreadsheet,
   IconFilter,
+  IconHistory,
   IconReportMoney,
   IconTable,
   IconUsers,
@@ -20,7 +21,7 @@ import classes from "../Breakdown.module.css"
 
 /** One click downloads all usage of the shown range. The menu has files for Excel, of the shown rows, and in FOCUS format. */
 export function Download({ range }: { range: Schemas["DateRange"] | undefined }) {
-  const [url] = useUrlState()
+  const [url, change] = useUrlState()
   const format = useFormat()
   const showsPeople = useQuery(sessionQuery).data?.people !== "groups_only"
   const query = apiQuery(url)
@@ -112,6 +113,14 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
           <FileItem href={files.focus} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.2 (.csv)">
             All products, for finance tools
           </FileItem>
+          <Menu.Divider />
+          <Menu.Item
+            leftSection={<IconHistory size={18} stroke={1.5} />}
+            onClick={() => change({ panel: "exports" }, "push")}
+          >
+            Downloaded files
+            <span className={classes.about}>What has changed since a file of usage</span>
+          </Menu.Item>
         </Menu.Dropdown>
       </Menu>
     </ActionIcon.Group>
