@@ -74,9 +74,9 @@ async def test_an_event_is_counted_and_sets_off_an_alert_with_its_mail(project: 
         )  # fmt: skip
         assert sent.status_code == 202, sent.text
         with timed("accepted to counted"):
-            await eventually(is_counted, what="the event")
+            await eventually(is_counted, within_s=120, what="the event")
         with timed("counted to mailed"):
-            await eventually(is_mailed, what="the mail")
+            await eventually(is_mailed, within_s=120, what="the mail")
         assert (await ask("banner")).json()["threshold"] == 75
         page = await client.get(f"{query}/", headers={"Accept": "text/html"})
         assert "<title>FlexCredits" in page.text
