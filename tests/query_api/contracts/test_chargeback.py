@@ -21,7 +21,7 @@ def micro(text: str) -> int:
 
 
 @given(
-    st.lists(st.integers(-(10**6), 10**13), min_size=1, max_size=50), st.integers(0, 10**14), st.none() | st.integers(0, 10**12)
+    st.lists(st.integers(-(10**6), 10**13) | st.integers(-(10**13), 10**13), min_size=1, max_size=50), st.integers(0, 10**14), st.none() | st.integers(0, 10**12)
 )  # fmt: skip
 def test_parts_are_in_proportion_and_add_up_to_the_lines(credits: list[int], beyond: int, due: int | None) -> None:
     total = sum(credits)
@@ -37,9 +37,14 @@ def test_parts_are_in_proportion_and_add_up_to_the_lines(credits: list[int], bey
             assert part.amount is None
         else:
             assert part.amount is not None
-            assert abs(part.amount - Fraction(due * part.credits, total)) < 1
+            assert 0 <= part.amount <= due
+            assert abs(part.amount - Fraction(due * max(0, part.credits), sum(max(0, own) for own in credits))) < 1
     if due is not None and total > 0:
         assert sum(part.amount or 0 for part in parts) == due
+
+
+def test_a_correction_of_one_does_not_multiply_what_others_pay() -> None:
+    assert [part.amount for part in divide_lines([1000, -999], 0, 1356)] == [1356, 0]
 
 
 @pytest.fixture

@@ -273,7 +273,9 @@ async def test_a_file_for_excel_begins_with_a_byte_order_mark(api: Api, db: Tabl
     for path in ("usage.csv?", "focus.csv?", "table.csv?product=api&view=namespaces&"):
         plain = await api.ask(f"/api/v1/export/{path}from=2026-11&to=2026-11")
         marked = await api.ask(f"/api/v1/export/{path}from=2026-11&to=2026-11&bom=true")
-        assert marked.content == b"\xef\xbb\xbf" + plain.content
+        first, rest = plain.content.split(b",", 1)
+        # Strict readers refuse a quotation mark after the mark, which they take for the beginning of the cell.
+        assert marked.content == b"\xef\xbb\xbf" + first.strip(b'"') + b"," + rest
         assert b"5.213000" in plain.content
 
 

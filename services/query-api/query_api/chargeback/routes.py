@@ -1,7 +1,7 @@
 """GET /api/v1/reconcile/people: lines of a credit period's reconciliation by who used the credits."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
 from flexcredits_schemas.credits import decimal_text
@@ -11,12 +11,12 @@ from query_api.access.state import app_state
 from query_api.attributions.book import books_of
 from query_api.attributions.domain.tally import PeopleRow, RowKey
 from query_api.calendar import days_of, today_in
-from query_api.chargeback.domain.allot import Part, divide_lines
+from query_api.chargeback.domain.allot import Part, add_parts, divide_lines
 from query_api.chargeback.schemas import Chargeback, ChargebackQuery, ChargebackRow
 from query_api.contracts.reading import read_reconciliation
 from query_api.freshness.queries import select_watermark
 from query_api.http.answers import answer_json
-from query_api.people.compute import read_names, read_people
+from query_api.people.compute import count_rows, read_names, read_people
 from query_api.people.schemas import PeopleFilter, PeopleView
 from query_api.people.table import PeopleTable
 from query_api.turns import compute
@@ -41,7 +41,8 @@ async def get_chargeback(
     lines = {line.kind: line for line in found.lines}
     total, due = lines["feature_total"].credits, lines["contract_total"].money
     overage = total - lines["within_available"].credits
-    parts = await compute(len(table.rows), divide_table, table, overage, due)
+    size = count_rows(table.rows)
+    parts = await compute(size, divide_table, table, overage, due)
     page = cut_page(table.rows, after, query.limit, table.order)
     rows = [table.build(row) for row in page.rows]
     names = await read_names(session, rows)
@@ -58,8 +59,8 @@ async def get_chargeback(
             overage=decimal_text(overage),
             amount_due=None if due is None else decimal_text(due),
             currency=found.currency,
-            pinned=[answer_row(row, parts, names, total) for row in table.pinned],
-            rows=[answer_row(row, parts, names, total) for row in rows],
+            pinned=answer_rows(table.pinned, parts, names, total),
+            rows=await compute(size, answer_rows, rows, parts, names, total),
             next=write_position(page.place) if page.place else None,
             moved=page.moved,
             time_zone=organization.time_zone,
@@ -92,20 +93,34 @@ def leaves_of(row: PeopleRow, above: Path = ()) -> Iterator[tuple[Path, PeopleRo
         yield from leaves_of(inside, path)
 
 
-def answer_row(
+class Summed(NamedTuple):
+    """A row and its part, which is the sum of those of the rows in it."""
+
+    row: ChargebackRow
+    part: Part
+
+
+def sum_row(
     row: PeopleRow, parts: Mapping[Path, Part], names: Mapping[RowKey, str], total: int, above: Path = ()
-) -> ChargebackRow:
-    found = [parts[path] for path, _ in leaves_of(row, above)]
-    credits = sum(part.credits for part in found)
-    amounts = [part.amount for part in found if part.amount is not None]
-    return ChargebackRow(
+) -> Summed:
+    path = (*above, row.key)
+    inside = [sum_row(each, parts, names, total, path) for each in row.rows]
+    part = add_parts([each.part for each in inside]) if inside else parts[path]
+    answer = ChargebackRow(
         row.kind,
         row.id,
         names.get(row.key, row.name),
-        decimal_text(credits),
-        decimal_text(share(credits, total)),
-        decimal_text(sum(part.within_available for part in found)),
-        decimal_text(sum(part.overage for part in found)),
-        decimal_text(sum(amounts)) if amounts else None,
-        [answer_row(inside, parts, names, total, (*above, row.key)) for inside in row.rows],
+        decimal_text(part.credits),
+        decimal_text(share(part.credits, total)),
+        decimal_text(part.within_available),
+        decimal_text(part.overage),
+        None if part.amount is None else decimal_text(part.amount),
+        [each.row for each in inside],
     )
+    return Summed(answer, part)
+
+
+def answer_rows(
+    rows: Sequence[PeopleRow], parts: Mapping[Path, Part], names: Mapping[RowKey, str], total: int
+) -> list[ChargebackRow]:
+    return [sum_row(row, parts, names, total).row for row in rows]

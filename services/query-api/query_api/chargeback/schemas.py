@@ -46,7 +46,8 @@ class ChargebackRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chargeback:
-    """Lines of the reconciliation by who used the credits. Pinned rows and the rows of all pages add up to each line exactly.
+    """Lines of the reconciliation by who used the credits. Pinned rows and the rows of all pages add up to each line exactly, if
+    these pages have the same lines. Usage that is counted meanwhile changes lines and parts: begin again with the first page.
 
     Overage and the amount due are divided in proportion to the credits that each row used in the whole period.
     """

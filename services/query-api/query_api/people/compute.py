@@ -156,8 +156,9 @@ def credits_of_people(uses: Sequence[Use]) -> dict[str, int]:
 
 async def find_rows(session: ReadSession, table: PeopleTable, search: str) -> Sequence[Any]:
     """The rows that a search finds. It compares only what the organization shows: Postgres gives names if it shows names."""
+    size = count_rows(table.rows)
     words = words_of(search)
-    keys = [table.order(row)[2:] for row in table.rows]
+    keys = await compute(size, lambda: [table.order(row)[2:] for row in table.rows])
     names = await select_actor_names(session, [row_id for row_id, kind in keys if kind in NAMED])
 
     def is_found(row: Any, row_id: str, kind: str) -> bool:
@@ -166,9 +167,14 @@ async def find_rows(session: ReadSession, table: PeopleTable, search: str) -> Se
             texts += [text for each in flatten([row]) for text in (each.name, each.id)]
         return has_words(words, *texts)
 
-    return await compute(
-        len(keys), lambda: [row for row, key in zip(table.rows, keys, strict=True) if is_found(row, *key)]
-    )
+    return await compute(size, lambda: [row for row, key in zip(table.rows, keys, strict=True) if is_found(row, *key)])
+
+
+def count_rows(rows: Sequence[Any]) -> int:
+    """With the rows inside them. Rows that are not built yet have none."""
+    if rows and not isinstance(rows[0], PeopleRow):
+        return len(rows)
+    return sum(1 for _ in flatten(rows))
 
 
 async def read_names(session: ReadSession, rows: Sequence[PeopleRow]) -> dict[RowKey, str]:

@@ -18,7 +18,7 @@ from query_api.freshness.queries import select_watermark
 from query_api.http.answers import answer_json
 from query_api.http.fields import date_range
 from query_api.http.problems import ApiProblem, problems
-from query_api.people.compute import find_rows, read_names, read_people
+from query_api.people.compute import count_rows, find_rows, read_names, read_people
 from query_api.people.domain.distribution import Band
 from query_api.people.schemas import (
     Drivers,
@@ -32,6 +32,7 @@ from query_api.people.schemas import (
     RevealedPerson,
     RevealRequest,
 )
+from query_api.turns import compute
 from query_api.usage.breakdown.answers import change_text, read_after
 from query_api.usage.breakdown.domain.cursor import cut_page, write_position
 from query_api.usage.breakdown.domain.rows import share
@@ -68,7 +69,9 @@ async def get_people(request: Request, session: UsageAccess, query: Annotated[Pe
         change=change_text(total.credits, total.previous if before else 0),
         people=total.people,
         pinned=answer_rows(table.pinned, names, total.credits, has_previous=before is not None),
-        rows=answer_rows(rows, names, total.credits, has_previous=before is not None),
+        rows=await compute(
+            count_rows(rows), answer_rows, rows, names, total.credits, has_previous=before is not None
+        ),
         next=write_position(page.place) if page.place else None,
         moved=page.moved,
         bands=answer_bands(table.bands),

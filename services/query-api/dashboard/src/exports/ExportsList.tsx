@@ -68,7 +68,7 @@ function ExportedFile({ file: { manifest, signed, reproducible } }: { file: Sche
           </Anchor>
         )}
       </span>
-      {!reproducible && <span className={classes.quiet}>Its lines are no longer kept.</span>}
+      {!reproducible && <span className={classes.quiet}>Its lines are not kept.</span>}
       {isOpen && <ChangesSince id={manifest.id} />}
     </li>
   )

@@ -20,6 +20,9 @@ export function changesQuery(id: string) {
           signal,
         }),
       ),
-    staleTime: 0,
+    // A comparison reads all lines of the file: once is enough.
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchOnWindowFocus: false,
+    retry: false,
   })
 }

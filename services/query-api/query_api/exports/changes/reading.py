@@ -66,16 +66,18 @@ async def compare_with_today(
     by_day: dict[date, DayCredits] = {}
     async with aclosing(_segments(session, export_id, manifest, used)) as segments:
         async for segment in segments:
-            if time.monotonic() > until:  # not a timeout: an aborted COPY would cost the connection
-                raise ApiProblem("unavailable", f"The lines could not be compared within {COMPARE_WITHIN_S:.0f} s.")
             async with aclosing(_compare_days(session, manifest, segment, series, catalog, now, most)) as compared:
                 async for found in compared:
+                    if time.monotonic() > until:  # not a timeout: an aborted COPY would cost the connection
+                        raise ApiProblem(
+                            "unavailable", f"The lines could not be compared within {COMPARE_WITHIN_S:.0f} s."
+                        )
                     by_day |= found.by_day
                     total = _add(total, found, most)
     worth = []
     if by_day:
         contracts, periods = await select_contracts(session), await select_credit_periods(session)
-        worth = worth_of_days(contracts, periods, Days(min(by_day), max(by_day)))
+        worth = await asyncio.to_thread(worth_of_days, contracts, periods, Days(min(by_day), max(by_day)))
     amounts, prices = compare_worth(by_day, manifest.worth, worth)
     return total._replace(worth=amounts, prices=prices)
 

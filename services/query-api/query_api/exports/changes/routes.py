@@ -18,6 +18,7 @@ from query_api.exports.downloads import FileResponse
 from query_api.exports.formats.files import write_file
 from query_api.exports.manifests.queries import select_manifests
 from query_api.exports.parts import audit_past_export
+from query_api.exports.queries import prepare_copy
 from query_api.freshness.queries import select_watermark
 from query_api.http.answers import JSON
 from query_api.http.problems import ApiProblem, problems
@@ -78,6 +79,7 @@ async def get_past_file(
 ) -> FileResponse:
     """The same bytes again: usage, names, categories and zone as they were."""
     manifest = await find_kept(session, export_id)
+    await prepare_copy(session)  # the transaction waits as long for a slow client as that of any file
     await check_bytes(session, export_id, manifest)
     await audit_past_export(request, principal, manifest.body["file"], str(export_id))
     writer = writer_of(manifest)

@@ -96,9 +96,14 @@ def end_lines(data: bytes) -> bytes:
     return data.replace(b"\n", LINE_END)
 
 
-def header_line(columns: Iterable[str]) -> bytes:
-    """Names in quotation marks: programs that guess whether a file has quoted cells see it in the first line."""
-    return ",".join(f'"{column}"' for column in columns).encode() + LINE_END
+def header_line(columns: Iterable[str], *, bom: bool = False) -> bytes:
+    """Names in quotation marks: programs that guess whether a file has quoted cells see it in the first line.
+
+    After a byte order mark the first name has none: strict readers take the mark for the beginning of an unquoted cell.
+    """
+    first, *others = columns
+    cells = [first if bom else f'"{first}"', *(f'"{column}"' for column in others)]
+    return (BYTE_ORDER_MARK if bom else b"") + ",".join(cells).encode() + LINE_END
 
 
 def write_lines(lines: Iterable[Iterable[str | int | None]]) -> bytes:

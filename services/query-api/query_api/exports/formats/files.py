@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Literal, Protocol
 
 from query_api.exports.domain.cells import (
-    BYTE_ORDER_MARK,
     EXACT,
     GUARDED,
     CellRules,
@@ -53,7 +52,7 @@ class CsvWriter:
     rules = GUARDED
 
     def __init__(self, columns: Iterable[str], *, bom: bool = False) -> None:
-        self._begin = (BYTE_ORDER_MARK if bom else b"") + header_line(columns)
+        self._begin = header_line(columns, bom=bom)
 
     def begin(self) -> bytes:
         return self._begin

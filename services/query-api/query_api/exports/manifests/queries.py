@@ -51,10 +51,10 @@ async def insert_export(
     of, number = session.organization_id, UUID(export_id)
     kept = None if parts is None else sum(len(part.lines) + len(part.labels or b"") for part in parts)
     connection = session.connection
-    await connection.execute(SQL["lock_exports"], of)
     await connection.execute(SQL["insert_manifest"], of, number, made_at, manifest, signature, kept)
     rows = [(of, number, at, *part) for at, part in enumerate(parts or ())]
     await connection.executemany(SQL["insert_export_lines"], rows)
+    await connection.execute(SQL["lock_exports"], of)  # after the lines, because others wait for it
     await connection.execute(SQL["delete_old_manifests"], of, limits.manifests)
     await connection.execute(SQL["delete_old_lines"], of, limits.organization_bytes)
 

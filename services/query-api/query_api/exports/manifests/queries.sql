@@ -11,7 +11,7 @@ SELECT (SELECT tz FROM zone_rules WHERE organization_id = $1) AS zone_release,
     (SELECT max(event_offset) FROM contracts WHERE organization_id = $1) AS contracts_offset
 
 -- name: lock_exports
--- One file of an organization is recorded at a time, so that its limits hold.
+-- One transaction of an organization deletes its old files at a time, so that they do not wait for each other's rows.
 SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1)
 
 -- name: insert_manifest

@@ -1,5 +1,6 @@
 """Records a file while it is sent: its lines, its hash and, when it was sent whole, its manifest."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from hashlib import sha256
@@ -47,7 +48,7 @@ async def read_state(session: ReadSession, topic: str, days: Days, periods: Sequ
     worth = []
     if used is not None and used.first <= days.last and days.first <= used.last:
         shown = Days(max(days.first, used.first), min(days.last, used.last))
-        worth = worth_of_days(await select_contracts(session), periods, shown)
+        worth = await asyncio.to_thread(worth_of_days, await select_contracts(session), periods, shown)
     watermark = await select_watermark(session, topic)
     return State(await select_offsets(session, topic), watermark.complete_to, await select_rules(session), worth)
 

@@ -1,6 +1,7 @@
 import { Button, SegmentedControl } from "@mantine/core"
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query"
 import { useState } from "react"
+import { Refusal } from "../../api/client"
 import { sessionQuery } from "../../api/queries"
 import { useFormat } from "../../format/useFormat"
 import { CellHints } from "../../ui/CellHints"
@@ -17,7 +18,13 @@ export function Parts({ creditPeriod }: { creditPeriod: string | undefined }) {
   const query = useInfiniteQuery(chargebackQuery(creditPeriod, by))
   const pages = query.data?.pages
   const page = pages?.at(-1)
-  if (!pages || !page) return query.error ? <Failure error={query.error} retry={() => void query.refetch()} /> : null
+  if (!pages || !page) {
+    if (!query.error) return null
+    // Too few people to be shown, or too many to be added up: neither another address nor another try helps.
+    if (query.error instanceof Refusal && [403, 422].includes(query.error.problem.status))
+      return <p>Who used the credits is not shown. {query.error.problem.detail}</p>
+    return <Failure error={query.error} retry={() => void query.refetch()} />
+  }
   if (namesNone(page)) return null
   return (
     <section aria-label="Who used the credits" className={classes.parts}>
