@@ -16,11 +16,11 @@ from support.faults.mutants import AGGREGATOR, make_mutant
 from support.faults.simulation_runs import begin, result
 from support.infra.stack import Database
 
-HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "3000"))
+HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "1500"))
 SEED = int(os.environ.get("SIMULATED_SEED", "0"))
 
 
-@pytest.mark.timeout(60 + HISTORIES // 10)
+@pytest.mark.timeout(120 + HISTORIES // 5)
 @pytest.mark.slow
 def test_every_record_has_one_disposition_under_faults() -> None:
     half = HISTORIES // 2
