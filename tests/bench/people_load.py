@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -11,9 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 from alert_load import mint
 from plain_client import PlainClient
-from query_load import COUNTED_PER_SECOND, ORGANIZATION, WARM_UP_S, QueryResult, counted, until_counted
+from query_load import BACKFILL_S, COUNTED_PER_SECOND, ORGANIZATION, WARM_UP_S, QueryResult, counted, until_counted
 from steady_load import sending, write_load
-from support.infra.full_stack import WholeStack, environment_of
+from support.infra.full_stack import WholeStack
 
 ORGANIZATIONS, EVENTS = 20, 20_000
 PEOPLE, ACTIVE_DAYS, SERIES_A_DAY, SERIES, GROUPS = 20_000, 15, 2, 200, 40
@@ -57,11 +55,7 @@ SUMS = """
 async def fill_people(stack: WholeStack) -> None:
     """Count a little usage of generated companies; then insert people of one, and their usage of two months, into the rollups."""
     arguments = ["--organizations", f"{ORGANIZATIONS}", "--events", f"{EVENTS}"]
-    await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-P", "-m", "flexcredits_cli", "simulate", "backfill", *arguments],
-        env=environment_of(stack.home), check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    await asyncio.to_thread(stack.command, "simulate", "backfill", *arguments, within_s=BACKFILL_S)
     await until_counted(stack)
     today, began = datetime.now(UTC).date(), time.monotonic()
     connection = await asyncpg.connect(stack.addresses["postgres_dsn"])

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ import asyncpg
 from alert_load import mint, percentile
 from plain_client import PlainClient
 from steady_load import sending, write_load
-from support.infra.full_stack import WholeStack, environment_of
+from support.infra.full_stack import WholeStack
 from support.infra.service_process import eventually
 
 ORGANIZATION = "org_sim_0000"
@@ -22,6 +20,7 @@ ORGANIZATION = "org_sim_0000"
 ORGANIZATIONS, SERIES, EVENTS = 200, 1_500, 1_000_000
 COUNTED_PER_SECOND = 5_000
 WARM_UP_S = 10
+BACKFILL_S = 900
 LIMITS_MS = {
     "overview": 50,
     "breakdown of a month": 50,
@@ -54,11 +53,7 @@ async def fill_history(stack: WholeStack) -> None:
     options = {"organizations": ORGANIZATIONS, "events": EVENTS, "series": SERIES}
     arguments = [part for name, value in options.items() for part in (f"--{name}", f"{value}")]
     began = time.monotonic()
-    await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-P", "-m", "flexcredits_cli", "simulate", "backfill", *arguments],
-        env=environment_of(stack.home), check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    await asyncio.to_thread(stack.command, "simulate", "backfill", *arguments, within_s=BACKFILL_S)
     await until_counted(stack)
     connection = await asyncpg.connect(stack.addresses["postgres_dsn"])
     try:

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flexcredits_cli.generator.company.agents import seasonal_agents
-from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, HIMAL, ORBIT, Company, companies
-from flexcredits_cli.generator.company.contracts import current_period, used_in
+from flexcredits_cli.generator.company.cast import DEMO, HAND_WRITTEN, HIMAL, ORBIT, Company, Terms, companies
+from flexcredits_cli.generator.company.contracts import LEAST, current_period, describe, used_in
 from flexcredits_cli.generator.company.events import instant_text
 from flexcredits_cli.generator.company.rates import micro_credits
 from flexcredits_cli.generator.company.shape import bounds, busyness, is_spike, season_of
@@ -18,6 +18,9 @@ from flexcredits_cli.generator.simulate import LIVE_RATE, MONTHS_MAX, past_of, r
 from flexcredits_cli.generator.usage.disturbances import COUNTED, Kind, Sending
 from flexcredits_cli.generator.usage.history import Past, deployment_catalog
 from flexcredits_cli.generator.usage.live import OPENING_S, Opening, level, usual_day
+from flexcredits_schemas.events import PRODUCTS
+from hypothesis import given
+from hypothesis import strategies as st
 from support.data.generated_companies import AT, demo_company, play
 
 
@@ -176,6 +179,19 @@ def test_contracts_are_of_many_kinds(all_sendings: list[Sending]) -> None:
     assert {member["role"] for member in members} == {"super_admin", "admin", "billing_moderator", "member"}
     assert any(member.get("removed") for member in members)
     assert {data["billing_moderator_enabled"] for data in organizations.values()} == {True, False}
+
+
+@given(
+    st.lists(st.integers(0, 10**9), min_size=len(PRODUCTS), max_size=len(PRODUCTS)), st.sampled_from([30, 90, 110, 140])
+)
+def test_each_product_has_an_amount_however_little_was_used(micro: list[int], level: int) -> None:
+    used = dict(zip(PRODUCTS, micro, strict=True))
+    span = current_period(Terms(), date(2026, 11, 30))
+    for company in (*HAND_WRITTEN, *companies(40)):
+        if company.terms is not None and company.terms.amounts:
+            amounts = describe(span, company.terms, used, level, 0)["products"]
+            assert amounts.keys() == set(company.terms.amounts)
+            assert all(int(amount) >= LEAST for amount in amounts.values()), amounts
 
 
 def current_amount(contract: dict[str, Any], company: Company) -> dict[str, Any]:

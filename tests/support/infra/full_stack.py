@@ -67,11 +67,11 @@ class WholeStack:
         """Address of the dashboard and the query API."""
         return str(self.addresses["query_url"])
 
-    def command(self, *arguments: str | Path) -> str:
+    def command(self, *arguments: str | Path, within_s: float = 120) -> str:
         """Output of `./flexcredits <arguments>`; it must succeed."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "flexcredits_cli", *map(str, arguments)],
-            env=environment_of(self.home), capture_output=True, text=True, timeout=120,
+            env=environment_of(self.home), capture_output=True, text=True, timeout=within_s,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()

@@ -13,6 +13,8 @@ from flexcredits_cli.generator.company.events import Event, build_catalog_event,
 CONTRACT_MONTHS = 24
 APPROACH_CREDITS = 40
 """Contracted credits above the amount that gives the level, rounded down to tens: usage of a few minutes."""
+LEAST = 100
+"""Credits of each product in a credit period."""
 LEVEL_OF_THE_PAST = 90
 """Level in percent of the credit periods before the current one."""
 UsedByDay = Mapping[tuple[date, str], int]
@@ -119,7 +121,7 @@ def describe(span: Period, terms: Terms, used: Mapping[str, int], level: int, ad
     bundled = sum(add_on.credits for add_on in terms.add_ons if add_on.included)
     contracted = sum(used.values()) * 100 // level
     amount = contracted // (10 * MICRO) * 10 + APPROACH_CREDITS if terms.approaching else hundreds(contracted)
-    total = max(100 * len(PRODUCTS), amount - bundled)
+    total = max(LEAST * len(PRODUCTS), amount - bundled)
     total += hundreds(total * MICRO * added // 100)
     if terms.amounts:
         sums = total if terms.total is None else hundreds(total * MICRO * 100 // (100 + terms.total))
@@ -135,17 +137,20 @@ def describe(span: Period, terms: Terms, used: Mapping[str, int], level: int, ad
 
 
 def split(total: int, terms: Terms, used: Mapping[str, int]) -> dict[str, int]:
-    """Split `total` credits among the products in proportion to their usage; the overdrawn product gets a tenth less."""
+    """Split `total` credits among the products in proportion to their usage; the overdrawn product gets a tenth less. Each gets
+    at least LEAST, and `total` has that much for each."""
     amounts = {}
+    most = total - LEAST * (len(terms.amounts) - 1)
     if terms.overdrawn:
-        amounts[terms.overdrawn] = max(100, used[terms.overdrawn] * 9 // 10 // MICRO // 100 * 100)
+        amounts[terms.overdrawn] = min(most, max(LEAST, used[terms.overdrawn] * 9 // 10 // MICRO // 100 * 100))
     rest = total - sum(amounts.values())
-    others = [name for name in terms.amounts if name not in amounts]
-    weight = sum(used[name] for name in others)
-    for name in others[1:]:
-        share = rest * used[name] // weight if weight else rest // len(others)
-        amounts[name] = max(100, share // 100 * 100)
-    amounts[others[0]] = total - sum(amounts.values())
+    first, *others = (name for name in terms.amounts if name not in amounts)
+    weight = sum(used[name] for name in (first, *others))
+    for number, name in enumerate(others):
+        share = rest * used[name] // weight if weight else rest // (1 + len(others))
+        most = total - sum(amounts.values()) - LEAST * (len(others) - number)
+        amounts[name] = min(most, max(LEAST, share // 100 * 100))
+    amounts[first] = total - sum(amounts.values())
     return {name: amounts[name] for name in terms.amounts}
 
 
