@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, settings
 from runtime.observability.logs import configure_logs
 from support.infra import stack as real
 from support.infra.stack import Database, Topics
+from xdist.scheduler import LoadFileScheduling
 
 configure_logs("test")  # through logging, as in the services, so that each test sees the ERROR logs of its code
 left_out: list[str] = []
 SERVERS = {"kafka_bootstrap", "postgres_dsn"}
 NAMED_AT_MOST = 100
+SHARE_A_STACK = {"tests/journeys/dashboard"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -37,6 +39,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """In a process of several: give its list to the one that prints the summary. Each has the same list."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left_out"] = left_out
+
+
+class ByServers(LoadFileScheduling):
+    """Gives a process one file after another, and the files that share a stack together: their stack starts once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        folder, _, _ = file.rpartition("/")
+        return folder if folder in SHARE_A_STACK else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers:
+    return ByServers(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,8 +3,10 @@
 import dataclasses
 import re
 import socket
+from contextlib import ExitStack
 
 import pytest
+from flexcredits_cli.machine.ports import free_ports
 from flexcredits_cli.stack.choices import External, Ports, configured_ports, needed_ports, resolve_ports
 from flexcredits_cli.terminal.problem import SetupProblem
 
@@ -30,6 +32,15 @@ def test_zero_picks_different_free_ports() -> None:
     resolved = dataclasses.asdict(resolve_ports(ANY, needed_ports(NOTHING_EXTERNAL)))
     assert 0 not in resolved.values()
     assert len(set(resolved.values())) == len(resolved)
+
+
+def test_no_free_port_can_be_taken_by_an_outgoing_connection() -> None:
+    ports = free_ports(50)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", port))) for port in ports]
+        for listener in listeners:
+            connection = stack.enter_context(socket.create_connection(listener.getsockname()))
+            assert connection.getsockname()[1] > max(ports)
 
 
 def test_port_given_twice_is_refused() -> None:

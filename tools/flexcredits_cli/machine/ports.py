@@ -1,18 +1,34 @@
 """TCP ports on the loopback interface."""
 
 import ipaddress
+import random
 import socket
-from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+LOWEST = 12_000
+FIRST_FOR_CONNECTIONS = 32_768
+"""Linux' default; macOS and Windows begin at 49,152."""
+RANGE_OF_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct ports that are free now."""
-    with ExitStack() as stack:
-        # All sockets stay open until the last is chosen; otherwise the system could return a port twice.
-        held = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in held]
+    """Distinct ports that are free now, chosen at random.
+
+    None is of the range from which the system gives ports to outgoing connections: there any connection could take
+    the port before its program listens.
+    """
+    candidates = range(LOWEST, max(first_for_connections(), LOWEST + 1_000))
+    return list(islice(filter(is_free, random.sample(candidates, len(candidates))), count))
+
+
+def first_for_connections() -> int:
+    """The lowest port that the system gives to outgoing connections."""
+    try:
+        return int(RANGE_OF_CONNECTIONS.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return FIRST_FOR_CONNECTIONS
 
 
 def is_free(port: int) -> bool:
