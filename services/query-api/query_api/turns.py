@@ -1,8 +1,14 @@
-"""Long computations, between which the process answers other requests."""
+"""Long computations: other requests are answered meanwhile, and organizations take turns."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
+
+from runtime.postgres.line import Line
+
+from query_api.db.session import WAIT_S, ReadSession
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -10,6 +16,11 @@ GivenT = ParamSpec("GivenT")
 
 AT_ONCE = 1_000
 """Items that are computed without a break, which takes some 5 ms."""
+THREADS = 2
+"""Of which an organization has one: with more, they would only wait for each other and for the interpreter."""
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="compute")
+_line = Line(THREADS)
 
 
 async def in_parts(items: Sequence[ItemT]) -> AsyncIterator[Sequence[ItemT]]:
@@ -21,9 +32,24 @@ async def in_parts(items: Sequence[ItemT]) -> AsyncIterator[Sequence[ItemT]]:
 
 
 async def compute(
-    size: int, function: Callable[GivenT, ResultT], *args: GivenT.args, **kwargs: GivenT.kwargs
+    session: ReadSession, size: int, function: Callable[GivenT, ResultT], *args: GivenT.args, **kwargs: GivenT.kwargs
 ) -> ResultT:
-    """Call the function, which handles `size` items; for many of them in a thread, so it must not change what others read."""
+    """Call the function, which handles `size` items; for many of them in a thread, so it must not change what others read.
+
+    Raises LineFull, which the session turns into Busy.
+    """
     if size <= AT_ONCE:
         return function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)
+    return await compute_long(session, function, *args, **kwargs)
+
+
+async def compute_long(
+    session: ReadSession, function: Callable[GivenT, ResultT], *args: GivenT.args, **kwargs: GivenT.kwargs
+) -> ResultT:
+    """Like `compute`, always in a thread."""
+    async with _line.place(f"{session.organization_id}", wait_s=WAIT_S):
+        running = asyncio.get_running_loop().run_in_executor(_threads, partial(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(running)
+        finally:
+            await asyncio.wait([running])  # a cancelled request keeps its place until the thread is free

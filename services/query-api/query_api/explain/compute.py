@@ -92,9 +92,9 @@ async def read_explanation(
     named = [await names.read(session, version, product, kinds) for product, kinds in choose_kinds(query)]
     agents = await names.read_agents(session, version, "agents")
     selected = await select_series(session, query, named, compared, today)
-    keys = await compute(len(selected.series.by_id), find_keys, selected.series.by_id, agents)
+    keys = await compute(session, len(selected.series.by_id), find_keys, selected.series.by_id, agents)
     ranges = [await selected.read(session, cache, version, days) for days in compared]
-    before, after = [await compute(len(keys), add_up, usage, keys) for usage in ranges]
+    before, after = [await compute(session, len(keys), add_up, usage, keys) for usage in ranges]
     unknown = set[PartKind]()
     is_filtered = (query.view, query.surface, query.agent, query.feature) != (None, None, None, None)
     if selected.chosen is not None:
@@ -116,7 +116,15 @@ async def read_explanation(
     if people is None:
         unknown |= {"new_people", "gone_people"}
     parts = await compute(
-        len(keys), decompose, before, after, compared.lengths, prices=prices, late=late, people=people or NO_PEOPLE
+        session,
+        len(keys),
+        decompose,
+        before,
+        after,
+        compared.lengths,
+        prices=prices,
+        late=late,
+        people=people or NO_PEOPLE,
     )
     return Explained(compared, before, after, parts, unpriced, frozenset(unknown), named, agents)
 

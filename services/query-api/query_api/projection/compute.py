@@ -1,6 +1,5 @@
 """Computes the answer: used and available credits, their projection or why there is none, and the glide path."""
 
-import asyncio
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -35,6 +34,7 @@ from query_api.projection.schemas import (
     ProjectionResponse,
 )
 from query_api.projection.usage import ScopeUsage, read_quarters, read_scope, read_why_not_counted
+from query_api.turns import compute_long
 from query_api.usage.versions import UsageVersion, select_usage_version
 
 ENDLESS_DAYS = 366
@@ -77,7 +77,7 @@ async def compute_projection(
             elapsed, seed_of(name, query.product, query.agent, at, organization.time_zone),
         )  # fmt: skip
         key = ("outlook", session.organization_id, period.key, query.product, query.agent)
-        outlook = await find_outlook(app.cache, key, known)
+        outlook = await find_outlook(session, app.cache, key, known)
         if isinstance(outlook, Outlook):
             projected = project_outlook(outlook, usage.by_day.get(today, 0), usage.used, usage.remaining)
         else:
@@ -95,14 +95,16 @@ class Known(NamedTuple):
     seed: int
 
 
-async def find_outlook(cache: VersionedCache, key: tuple[object, ...], known: Known) -> Outlook | Refusal:
+async def find_outlook(
+    session: ReadSession, cache: VersionedCache, key: tuple[object, ...], known: Known
+) -> Outlook | Refusal:
     """From the days before today, so it is kept while only today's usage is counted."""
     kept: Outlook | None = cache.get(key, known)
     if kept is not None:
         return kept
-    # In a thread: the computation takes some 15 ms, in which other requests are answered.
-    found = await asyncio.to_thread(
-        foresee, known.first_day, known.micro, until=known.until, elapsed=known.elapsed, seed=known.seed
+    # It takes some 15 ms.
+    found = await compute_long(
+        session, foresee, known.first_day, known.micro, until=known.until, elapsed=known.elapsed, seed=known.seed
     )
     if isinstance(found, Outlook):  # any text may be asked for as an agent
         cache.put(key, known, found, OUTLOOK_BYTES + found.lines.nbytes + found.ends.nbytes)
