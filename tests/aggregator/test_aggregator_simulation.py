@@ -16,7 +16,7 @@ from support.faults.mutants import AGGREGATOR, make_mutant
 from support.faults.simulation_runs import begin, result
 from support.infra.stack import Database
 
-HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "1500"))
+HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "800"))
 SEED = int(os.environ.get("SIMULATED_SEED", "0"))
 
 

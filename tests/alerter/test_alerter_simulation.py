@@ -7,7 +7,7 @@ import pytest
 from support.faults.mutants import ALERTER, PROJECTED, make_mutant
 from support.faults.simulation_runs import begin, result
 
-HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "3000")) // 5  # one takes as long as four of an aggregator
+HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "1500")) // 5  # one takes as long as four of an aggregator
 SEED = int(os.environ.get("SIMULATED_SEED", "0"))
 
 

@@ -56,7 +56,12 @@ async def fill_history(stack: WholeStack) -> None:
     await asyncio.to_thread(stack.command, "simulate", "backfill", *arguments, within_s=BACKFILL_S)
     await until_counted(stack)
     connection = await asyncpg.connect(stack.addresses["postgres_dsn"])
+
+    async def notified() -> bool:
+        return not await connection.fetchval("SELECT count(*) FROM email_outbox WHERE state = 'pending'")
+
     try:
+        await eventually(notified, within_s=300, what="the history's alerts sent")
         number = await connection.fetchval(
             "SELECT organization_id FROM organizations WHERE organization = $1", ORGANIZATION
         )

@@ -57,10 +57,6 @@ async def url(pool: Pool, db: TableRows, provider: IdentityProvider) -> AsyncIte
     await serving
 
 
-async def test_a_few_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
-    await check(url, provider.token(), 5)
-
-
 @pytest.mark.slow
-async def test_many_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
+async def test_generated_requests_get_what_is_described(url: str, provider: IdentityProvider) -> None:
     await check(url, provider.token(), 12)
