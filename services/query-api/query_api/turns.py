@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from runtime.postgres.line import Line
 
-from query_api.db.session import WAIT_S, ReadSession
+from query_api.db.session import WAIT_S
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -32,22 +32,26 @@ async def in_parts(items: Sequence[ItemT]) -> AsyncIterator[Sequence[ItemT]]:
 
 
 async def compute(
-    session: ReadSession, size: int, function: Callable[GivenT, ResultT], *args: GivenT.args, **kwargs: GivenT.kwargs
+    organization_id: int | None,
+    size: int,
+    function: Callable[GivenT, ResultT],
+    *args: GivenT.args,
+    **kwargs: GivenT.kwargs,
 ) -> ResultT:
     """Call the function, which handles `size` items; for many of them in a thread, so it must not change what others read.
 
-    Raises LineFull, which the session turns into Busy.
+    Raises LineFull, which a session turns into Busy.
     """
     if size <= AT_ONCE:
         return function(*args, **kwargs)
-    return await compute_long(session, function, *args, **kwargs)
+    return await compute_long(organization_id, function, *args, **kwargs)
 
 
 async def compute_long(
-    session: ReadSession, function: Callable[GivenT, ResultT], *args: GivenT.args, **kwargs: GivenT.kwargs
+    organization_id: int | None, function: Callable[GivenT, ResultT], *args: GivenT.args, **kwargs: GivenT.kwargs
 ) -> ResultT:
     """Like `compute`, always in a thread."""
-    async with _line.place(f"{session.organization_id}", wait_s=WAIT_S):
+    async with _line.place(f"{organization_id}", wait_s=WAIT_S):
         running = asyncio.get_running_loop().run_in_executor(_threads, partial(function, *args, **kwargs))
         try:
             return await asyncio.shield(running)

@@ -2,29 +2,16 @@
 
 import asyncio
 import threading
-from typing import cast
 
 import pytest
-from query_api.db.session import ReadSession
 from query_api.turns import AT_ONCE, THREADS, compute, compute_long
-
-
-class Session:
-    """What a computation knows of a session."""
-
-    def __init__(self, organization_id: int) -> None:
-        self.organization_id = organization_id
-
-
-def session_of(organization_id: int) -> ReadSession:
-    return cast("ReadSession", Session(organization_id))
 
 
 async def test_one_organization_with_many_computations_leaves_a_thread_to_the_others() -> None:
     release = threading.Event()
-    held = [asyncio.create_task(compute_long(session_of(1), release.wait, 20)) for _ in range(10)]
+    held = [asyncio.create_task(compute_long(1, release.wait, 20)) for _ in range(10)]
     await asyncio.sleep(0.05)
-    assert await asyncio.wait_for(compute_long(session_of(2), lambda: "answered"), 5) == "answered"
+    assert await asyncio.wait_for(compute_long(2, lambda: "answered"), 5) == "answered"
     release.set()
     assert await asyncio.gather(*held) == [True] * 10
 
@@ -38,15 +25,15 @@ async def test_a_cancelled_request_keeps_its_place_until_the_thread_is_free() ->
 
     for _ in range(THREADS):  # clients that give up and ask again
         began.clear()
-        asked = asyncio.create_task(compute_long(session_of(1), hold))
+        asked = asyncio.create_task(compute_long(1, hold))
         await asyncio.sleep(0.05)
         asked.cancel()
-    assert await asyncio.wait_for(compute_long(session_of(2), lambda: "answered"), 5) == "answered"
+    assert await asyncio.wait_for(compute_long(2, lambda: "answered"), 5) == "answered"
     release.set()
 
 
 async def test_few_items_are_computed_at_once_and_errors_arrive() -> None:
-    assert await compute(session_of(1), AT_ONCE, threading.get_ident) == threading.get_ident()
-    assert await compute(session_of(1), AT_ONCE + 1, threading.get_ident) != threading.get_ident()
+    assert await compute(1, AT_ONCE, threading.get_ident) == threading.get_ident()
+    assert await compute(1, AT_ONCE + 1, threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
-        await compute(session_of(1), AT_ONCE + 1, lambda: 1 // 0)
+        await compute(1, AT_ONCE + 1, lambda: 1 // 0)

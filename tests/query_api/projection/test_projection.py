@@ -243,16 +243,16 @@ async def test_a_period_that_ends_far_away_is_projected_for_three_years(api: Api
 async def test_an_outlook_is_made_once_for_the_same_days_and_time_of_day() -> None:
     cache, key = VersionedCache(), ("outlook", 1)
     known = Known(TODAY - timedelta(days=20), (100 * MICRO,) * 20, TODAY + timedelta(days=30), 0.5, 7)
-    outlook = await find_outlook(cache, key, known)
+    outlook = await find_outlook(1, cache, key, known)
     assert isinstance(outlook, Outlook)
-    assert await find_outlook(cache, key, Known(*known)) is outlook
+    assert await find_outlook(1, cache, key, Known(*known)) is outlook
     for other in (
         known._replace(micro=(99 * MICRO, *known.micro[1:])),  # late usage changes the past
         known._replace(elapsed=0.6),
         known._replace(until=TODAY + timedelta(days=31)),
     ):
-        assert await find_outlook(cache, key, other) is not outlook
-    assert isinstance(await find_outlook(cache, key, known._replace(micro=(100 * MICRO,) * 5)), Refusal)
+        assert await find_outlook(1, cache, key, other) is not outlook
+    assert isinstance(await find_outlook(1, cache, key, known._replace(micro=(100 * MICRO,) * 5)), Refusal)
 
 
 async def test_days_are_those_of_the_organizations_zone(api: Api, db: TableRows) -> None:

@@ -82,7 +82,7 @@ async def read_published(
         return publish(months, groups)
 
     try:
-        published = await compute(session, len(columns) + len(rows), publish_rows)
+        published = await compute(session.organization_id, len(columns) + len(rows), publish_rows)
     except TooFewPeople:
         raise too_few_people() from None
     used = {key: tally for key, tally in published.tallies.items() if tally.credits or tally.events or tally.people}

@@ -26,11 +26,11 @@ async def read_uses(
     """
     ranges = [before, days] if before else [days]
     whole = Days(ranges[0].first, days.last)
-    constant, changing = await compute(session, len(selection.spans), divide, selection.spans, whole)
+    constant, changing = await compute(session.organization_id, len(selection.spans), divide, selection.spans, whole)
     picked = list(constant) if selection.is_filtered else None
     sums = await sum_attributions(session, ranges, picked, series) if constant else {}
     columns, earlier = sums.get(days.first), sums.get(before.first) if before else None
-    uses = await compute(session, len(constant), pair, constant, columns, earlier)
+    uses = await compute(session.organization_id, len(constant), pair, constant, columns, earlier)
     if changing:
         uses += await read_changing(session, changing, days, before, series)
     return uses

@@ -42,7 +42,7 @@ async def get_chargeback(
     total, due = lines["feature_total"].credits, lines["contract_total"].money
     overage = total - lines["within_available"].credits
     size = count_rows(table.rows)
-    parts = await compute(session, size, divide_table, table, overage, due)
+    parts = await compute(session.organization_id, size, divide_table, table, overage, due)
     page = cut_page(table.rows, after, query.limit, table.order)
     rows = [table.build(row) for row in page.rows]
     names = await read_names(session, rows)
@@ -60,7 +60,7 @@ async def get_chargeback(
             amount_due=None if due is None else decimal_text(due),
             currency=found.currency,
             pinned=answer_rows(table.pinned, parts, names, total),
-            rows=await compute(session, size, answer_rows, rows, parts, names, total),
+            rows=await compute(session.organization_id, size, answer_rows, rows, parts, names, total),
             next=write_position(page.place) if page.place else None,
             moved=page.moved,
             time_zone=organization.time_zone,

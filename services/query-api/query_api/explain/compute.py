@@ -92,9 +92,9 @@ async def read_explanation(
     named = [await names.read(session, version, product, kinds) for product, kinds in choose_kinds(query)]
     agents = await names.read_agents(session, version, "agents")
     selected = await select_series(session, query, named, compared, today)
-    keys = await compute(session, len(selected.series.by_id), find_keys, selected.series.by_id, agents)
+    keys = await compute(session.organization_id, len(selected.series.by_id), find_keys, selected.series.by_id, agents)
     ranges = [await selected.read(session, cache, version, days) for days in compared]
-    before, after = [await compute(session, len(keys), add_up, usage, keys) for usage in ranges]
+    before, after = [await compute(session.organization_id, len(keys), add_up, usage, keys) for usage in ranges]
     unknown = set[PartKind]()
     is_filtered = (query.view, query.surface, query.agent, query.feature) != (None, None, None, None)
     if selected.chosen is not None:
@@ -116,7 +116,7 @@ async def read_explanation(
     if people is None:
         unknown |= {"new_people", "gone_people"}
     parts = await compute(
-        session,
+        session.organization_id,
         len(keys),
         decompose,
         before,

@@ -36,7 +36,9 @@ async def read_prices(
     card.add(rates)
     features = {FeatureKey(one.product, *one.feature) for one in series.by_id.values()} if rates else set()
     units = find_units(features, rates)
-    changes = await compute(session, len(units), find_changes, card, units, begin.timestamp(), end.timestamp())
+    changes = await compute(
+        session.organization_id, len(units), find_changes, card, units, begin.timestamp(), end.timestamp()
+    )
     if not changes:
         return {}, []
     changed = {number: one for number, one in series.by_id.items() if FeatureKey(one.product, *one.feature) in changes}
@@ -74,7 +76,7 @@ class PieceReader(NamedTuple):
             if until <= since:
                 continue  # it has not begun
             credits = add_up(sums.get(part.first), self.series.by_id, used)
-            prices = await compute(self.session, len(of_feature), self.price, of_feature, since, until)
+            prices = await compute(self.session.organization_id, len(of_feature), self.price, of_feature, since, until)
             for feature, pieces in of_feature.items():
                 pieces.append(Piece(max(1, round(until - since)), credits.get(feature, 0), prices[feature]))
         return Pieces(of_feature, used)

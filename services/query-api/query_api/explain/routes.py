@@ -46,7 +46,7 @@ async def get_explanation(
     person_names = await select_actor_names(session, people)
     await session.finish()
     items = len(explained.before) + len(explained.now)
-    movers = await compute(session, items, find_movers, explained.before, explained.now, query.limit)
+    movers = await compute(session.organization_id, items, find_movers, explained.before, explained.now, query.limit)
     unpriced = explained.unpriced[:UNPRICED_MAX]
     names = NameBook.of(
         features_of([*tops.values(), movers], unpriced), explained.names, explained.agents, person_names, today

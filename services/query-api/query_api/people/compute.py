@@ -71,7 +71,7 @@ async def read_selected(session: ReadSession, settings: PeopleSettings, asked: A
     label_key = view.label_key if view.by == "label" else None
     selection = await select_who(session, asked.query, asked.today, with_groups=view.by == "group", label_key=label_key)
     uses = await read_uses(session, selection, asked.stretch, before, asked.series)
-    return await compute(session, len(uses), build_selected, settings, asked, selection, uses)
+    return await compute(session.organization_id, len(uses), build_selected, settings, asked, selection, uses)
 
 
 def build_selected(settings: PeopleSettings, asked: Asked, selection: Selection, uses: Sequence[Use]) -> PeopleTable:
@@ -100,7 +100,7 @@ async def read_all(session: ReadSession, books: Books, settings: PeopleSettings,
     if view.by == "person":
         totals_of = Totals(total.credits, total.events, before.credits, int(now.has_used.sum()))
         table = PersonTable(book, now, earlier, rest)
-        return await compute(session, len(book.keys), table.build_table, settings, asked, totals_of)
+        return await compute(session.organization_id, len(book.keys), table.build_table, settings, asked, totals_of)
     groups = await select_people_groups(session) if view.by == "group" else []
 
     def build() -> PeopleTable:
@@ -109,7 +109,7 @@ async def read_all(session: ReadSession, books: Books, settings: PeopleSettings,
             tallies.setdefault(NO_VALUE if view.by == "label" else UNATTRIBUTED, Tally()).join(rest)
         return build_table(settings, asked, asked.before, tallies, groups, [])
 
-    return await compute(session, book.attributions, build)
+    return await compute(session.organization_id, book.attributions, build)
 
 
 def check_view(settings: PeopleSettings, view: PeopleView) -> None:
@@ -158,7 +158,7 @@ async def find_rows(session: ReadSession, table: PeopleTable, search: str) -> Se
     """The rows that a search finds. It compares only what the organization shows: Postgres gives names if it shows names."""
     size = count_rows(table.rows)
     words = words_of(search)
-    keys = await compute(session, size, lambda: [table.order(row)[2:] for row in table.rows])
+    keys = await compute(session.organization_id, size, lambda: [table.order(row)[2:] for row in table.rows])
     names = await select_actor_names(session, [row_id for row_id, kind in keys if kind in NAMED])
 
     def is_found(row: Any, row_id: str, kind: str) -> bool:
@@ -168,7 +168,9 @@ async def find_rows(session: ReadSession, table: PeopleTable, search: str) -> Se
         return has_words(words, *texts)
 
     return await compute(
-        session, size, lambda: [row for row, key in zip(table.rows, keys, strict=True) if is_found(row, *key)]
+        session.organization_id,
+        size,
+        lambda: [row for row, key in zip(table.rows, keys, strict=True) if is_found(row, *key)],
     )
 
 

@@ -70,7 +70,7 @@ async def get_people(request: Request, session: UsageAccess, query: Annotated[Pe
         people=total.people,
         pinned=answer_rows(table.pinned, names, total.credits, has_previous=before is not None),
         rows=await compute(
-            session, count_rows(rows), answer_rows, rows, names, total.credits, has_previous=before is not None
+            session.organization_id, count_rows(rows), answer_rows, rows, names, total.credits, has_previous=before is not None
         ),
         next=write_position(page.place) if page.place else None,
         moved=page.moved,

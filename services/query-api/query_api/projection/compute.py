@@ -77,7 +77,7 @@ async def compute_projection(
             elapsed, seed_of(name, query.product, query.agent, at, organization.time_zone),
         )  # fmt: skip
         key = ("outlook", session.organization_id, period.key, query.product, query.agent)
-        outlook = await find_outlook(session, app.cache, key, known)
+        outlook = await find_outlook(session.organization_id, app.cache, key, known)
         if isinstance(outlook, Outlook):
             projected = project_outlook(outlook, usage.by_day.get(today, 0), usage.used, usage.remaining)
         else:
@@ -96,7 +96,7 @@ class Known(NamedTuple):
 
 
 async def find_outlook(
-    session: ReadSession, cache: VersionedCache, key: tuple[object, ...], known: Known
+    organization_id: int | None, cache: VersionedCache, key: tuple[object, ...], known: Known
 ) -> Outlook | Refusal:
     """From the days before today, so it is kept while only today's usage is counted."""
     kept: Outlook | None = cache.get(key, known)
@@ -104,7 +104,13 @@ async def find_outlook(
         return kept
     # It takes some 15 ms.
     found = await compute_long(
-        session, foresee, known.first_day, known.micro, until=known.until, elapsed=known.elapsed, seed=known.seed
+        organization_id,
+        foresee,
+        known.first_day,
+        known.micro,
+        until=known.until,
+        elapsed=known.elapsed,
+        seed=known.seed,
     )
     if isinstance(found, Outlook):  # any text may be asked for as an agent
         cache.put(key, known, found, OUTLOOK_BYTES + found.lines.nbytes + found.ends.nbytes)
