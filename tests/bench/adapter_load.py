@@ -101,6 +101,14 @@ def write_native(calls: list[Call], now: datetime) -> bytes:
     return json.dumps(events).encode()
 
 
+EXTENSIONS = {f"extension{number}": "x" * 33 for number in range(258)}
+"""About as many members and bytes as ingest skips in a payload of LiteLLM. CloudEvents allows any."""
+
+
+def write_long_native(calls: list[Call], now: datetime) -> bytes:
+    return json.dumps([event | EXTENSIONS for event in json.loads(write_native(calls, now))]).encode()
+
+
 def write_openmeter(calls: list[Call], now: datetime) -> bytes:
     events = [
         {
@@ -225,6 +233,7 @@ def write_lago(calls: list[Call], now: datetime) -> bytes:
 NATIVE = Sender("native", "/api/v1/events", "application/cloudevents-batch+json", "", write_native, 202)
 SENDERS = [
     NATIVE,
+    NATIVE._replace(name="native 14 kB", write=write_long_native),
     Sender("openmeter", "/openmeter/api/v1/events", "application/cloudevents-batch+json", "openmeter", write_openmeter, 204),
     Sender("otlp spans", "/otlp/v1/traces", "application/x-protobuf", "otlp-genai", write_spans, 200),
     Sender("litellm", "/litellm", "application/json", "litellm", write_payloads, 202),

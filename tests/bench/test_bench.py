@@ -47,7 +47,7 @@ def test_aggregator_is_compared_with_a_mixed_log_and_with_a_history(bench: Bench
 @pytest.mark.timeout(300)
 def test_each_protocol_is_compared_with_ours(bench: Bench) -> None:
     printed = bench("adapters", "--events", "1000", "--runs", "1")
-    for name in ("native", "openmeter", "otlp spans", "litellm", "litellm short", "lago"):
+    for name in ("native", "native 14 kB", "openmeter", "otlp spans", "litellm", "litellm short", "lago"):
         line = rf"^adapters, {name} median of 1: [\d.]+ us \([\d.]+ to [\d.]+\), \d+\.\d\d of ours$"
         assert re.search(line, printed, re.MULTILINE)
 
