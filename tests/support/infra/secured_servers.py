@@ -50,7 +50,7 @@ def servers(folder: Path, cluster: Manifest) -> dict[str, Any]:
                 f"{folder}/tls.sh:/docker-entrypoint-initdb.d/2.sh:ro",
             ],
             "networks": reached_as(POSTGRES),
-            "healthcheck": {"test": ["CMD", "pg_isready", "--host=127.0.0.1"], "interval": "2s", "start_period": "60s"},
+            "healthcheck": {"test": ["CMD", "pg_isready", "--host=127.0.0.1"], "interval": "2s", "start_period": "180s"},
         },
         "kafka": {
             "image": IMAGES["kafka"],
@@ -59,7 +59,7 @@ def servers(folder: Path, cluster: Manifest) -> dict[str, Any]:
                 f"{folder}/kafka:/tls:ro", f"{REPOSITORY}/deploy/compose/kafka-health.sh:/kafka-health.sh:ro",
             ],
             "networks": reached_as(KAFKA),
-            "healthcheck": {"test": ["CMD", "bash", "/kafka-health.sh"], "interval": "2s", "start_period": "60s"},
+            "healthcheck": {"test": ["CMD", "bash", "/kafka-health.sh"], "interval": "2s", "start_period": "180s"},
         },
         "mailbox": {
             "image": IMAGES["mailbox"],
@@ -71,7 +71,7 @@ def servers(folder: Path, cluster: Manifest) -> dict[str, Any]:
             "tmpfs": ["/tmp"],
             "networks": reached_as(MAIL),
             "ports": ["127.0.0.1::8025"],
-            "healthcheck": {"test": ["CMD", "/mailpit", "readyz"], "interval": "2s", "start_period": "60s"},
+            "healthcheck": {"test": ["CMD", "/mailpit", "readyz"], "interval": "2s", "start_period": "180s"},
         },
         "login": {
             "image": IMAGES["ingest"], "entrypoint": ["python", "-c", SIGNING_KEYS],
