@@ -59,5 +59,6 @@ def postgres_container() -> Iterator[str]:
     """A superuser's DSN."""
     # As in the embedded server: the ledger's partitions need the locks, and the data may be lost.
     settings = "-c max_locks_per_transaction=1024 -c fsync=off -c full_page_writes=off -c jit=off"
-    with PostgresContainer("postgres:18", driver=None).with_command(f"postgres {settings}") as container:
-        yield container.get_connection_url()
+    container = PostgresContainer("postgres:18", driver=None).with_command(f"postgres {settings}")
+    with container.with_tmpfs_mount("/var/lib/postgresql") as started:
+        yield started.get_connection_url()
