@@ -15,15 +15,13 @@ from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.clients.helm import helm
 from support.clients.manifests import K8S, SERVICES, find, render
 from support.clients.pod_security import pods
-from support.infra.cluster import NAMESPACES, TRIAL, VARIABLE, Cluster, why_no_cluster
+from support.infra.cluster import TYPES, Cluster, documented, own_namespaces
 from support.infra.compose import timed
 
-pytestmark = [
-    pytest.mark.containers, pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(why_no_cluster()), reason=why_no_cluster()),
-]  # fmt: skip
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
-PAGE = (REPOSITORY / "docs/deployment.md").read_text()
+TRIAL = "flexcredits-trial"
+NAMESPACES = ("flexcredits", "flexcredits-helm", TRIAL)
 OVERLAYS = sorted(path.name for path in (K8S / "overlays").iterdir())
 AS_IT_WAS = re.compile(r"unchanged$|^poddisruptionbudget\S* configured$")
 """kubectl always sends the selector of a PodDisruptionBudget, and calls that a change."""
@@ -35,20 +33,10 @@ spec: { containers: [{ name: main, image: main }] }
 """
 
 
-def block(containing: str) -> str:
-    """The only block of shell of the page with these words."""
-    [found] = [each for each in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if containing in each]
-    return str(found)
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    made = Cluster(os.environ[VARIABLE])
-    there = {each["metadata"]["name"] for each in made.objects("namespaces")} & set(NAMESPACES)
-    if there:
-        pytest.fail(f"the cluster has {', '.join(sorted(there))}: the tests need a cluster of their own")
-    yield made
-    made("delete", "namespace", "--ignore-not-found", "--wait=false", *NAMESPACES)
+    with own_namespaces(*NAMESPACES, with_types=TYPES) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +45,7 @@ def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str
     folder = tmp_path_factory.mktemp("operator")
     (folder / "deploy").symlink_to(REPOSITORY / "deploy")
     (folder / "smtp-url.txt").write_text("smtps://mailer:secret@mail.example.com")
-    install, wait, _ = block("create namespace flexcredits\nfor service").partition("kubectl -n flexcredits wait")
+    install, wait, _ = documented("create namespace flexcredits\nfor service").partition("kubectl -n flexcredits wait")
     assert wait
     with timed("installation as documented"):
         done = cluster.run(["bash", "-euc", install], folder)
@@ -128,7 +116,7 @@ def test_the_namespace_admits_every_pod_of_ours_and_of_strimzi(cluster: Cluster,
 
 def test_the_documented_command_creates_the_pod_for_the_first_key(cluster: Cluster, installed: str) -> None:
     """Its wait and logs need nodes."""
-    run, _, rest = block("run tools").partition("kubectl -n flexcredits wait")
+    run, _, rest = documented("run tools").partition("kubectl -n flexcredits wait")
     assert rest.splitlines()[-1] == "kubectl -n flexcredits delete pod tools"
     done = cluster.run(["bash", "-euc", run])
     assert (done.returncode, done.stdout) == (0, "pod/tools created\n"), done.stderr

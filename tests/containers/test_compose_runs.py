@@ -8,14 +8,11 @@ import pytest
 import yaml
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.data.factories import contract, event, organization, usage
-from support.infra.compose import Project, compose_answers, docker, free_port_settings, timed
+from support.infra.compose import Project, docker, free_port_settings, timed
 from support.infra.service_process import eventually
 from support.services.ingest import BATCH
 
-pytestmark = [
-    pytest.mark.containers, pytest.mark.timeout(900),
-    pytest.mark.skipif(not compose_answers(), reason="no Docker engine with compose answers"),
-]  # fmt: skip
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 
 ADA = event("flexcredits.member.v1", {"email": "ada@acme.example", "name": "Ada", "role": "super_admin"})
 ENDED_BY_SIGTERM = {0, 143}

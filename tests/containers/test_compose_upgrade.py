@@ -10,15 +10,12 @@ import httpx
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.data.factories import contract, organization, usage
-from support.infra.compose import Project, compose_answers, free_port_settings, timed
+from support.infra.compose import Project, free_port_settings, timed
 from support.infra.service_process import eventually
 from support.infra.stack import throwaway_folder
 from support.services.ingest import BATCH
 
-pytestmark = [
-    pytest.mark.containers, pytest.mark.timeout(900),
-    pytest.mark.skipif(not compose_answers(), reason="no Docker engine with compose answers"),
-]  # fmt: skip
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900), pytest.mark.usefixtures("engine")]
 
 MIGRATIONS = sorted(path.name for path in (REPOSITORY / "schemas/postgres").glob("*.sql"))
 NEW = 3

@@ -7,17 +7,14 @@ import httpx
 import pytest
 from support.clients.manifests import SERVICES
 from support.data.factories import contract, event, organization, usage
-from support.infra.compose import compose_answers, timed
+from support.infra.compose import timed
 from support.infra.secured_compose import WRONG_PASSWORD, Secured, of_kind, secured_compose
 from support.infra.secured_servers import LOGIN
 from support.infra.service_process import eventually
 from support.services.ingest import BATCH
 from support.services.query_api import IdentityProvider
 
-pytestmark = [
-    pytest.mark.containers, pytest.mark.timeout(900),
-    pytest.mark.skipif(not compose_answers(), reason="no Docker engine with compose answers"),
-]  # fmt: skip
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 
 ADA = event("flexcredits.member.v1", {"email": "ada@acme.example", "name": "Ada", "role": "super_admin"})
 WITH_KAFKA = ("ingest", "aggregator", "alerter")
