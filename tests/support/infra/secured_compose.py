@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from support.clients.manifests import K8S, SERVICES, Manifest, environment_of, render, workloads
 from support.infra.certificates import Authority
 from support.infra.compose import Project, timed
-from support.infra.secured_servers import IMAGES, KAFKA, LOCAL_BROKER, LOGIN, MAIL, POSTGRES, TLS_ONLY, servers
+from support.infra.secured_servers import IMAGES, KAFKA, LOCAL_BROKER, LOGIN, MAIL, PATIENT, POSTGRES, TLS_ONLY, servers
 from support.infra.stack import throwaway_folder
 from support.services.query_api import make_rsa_key, rsa_jwk
 
@@ -70,20 +70,7 @@ def of_kind(kind: str) -> list[Manifest]:
 def secured_compose() -> Iterator[Secured]:
     """Postgres, Kafka, mail server and identity provider run, and Kafka has its users; nothing of ours has started."""
     with throwaway_folder() as folder:
-        authority = Authority(folder)
-        for server, host in ("postgres", POSTGRES), ("kafka", KAFKA), ("mail", MAIL), ("login", LOGIN):
-            authority.sign(folder / server, host)
-        stranger = folder / "stranger"
-        stranger.mkdir()
-        Authority(stranger)
-        passwords = {name: secrets.token_hex(20) for name in named_secrets()}
-        passwords["flexcredits-smtp"] = f"smtp+starttls://mailer:secret@{MAIL}:1025"
-        key = make_rsa_key()
-        well_known = folder / "keys" / ".well-known"
-        well_known.mkdir(parents=True)
-        (well_known / "jwks.json").write_text(json.dumps({"keys": [rsa_jwk(key, "k1")]}))
-        (folder / "roles.sql").write_text(roles(passwords))
-        (folder / "tls.sh").write_text(TLS_ONLY)
+        key, passwords = write_keys(folder)
         (folder / "compose.json").write_text(json.dumps(compose_file(folder, passwords)))
         project = Project("flexcredits-tls", folder, ("compose.json",), ("jobs", "refused"))
         secured = Secured(folder, project, key, passwords)
@@ -94,6 +81,26 @@ def secured_compose() -> Iterator[Secured]:
             yield secured
         finally:
             project.down()
+
+
+def write_keys(folder: Path, mail: str = MAIL, login: str = LOGIN) -> tuple[RSAPrivateKey, dict[str, str]]:
+    """Write certificates for all servers, users' passwords for Postgres, and the keys that the identity provider publishes.
+    Returns its private key, and every password by the name of its Secret."""
+    authority = Authority(folder)
+    for server, host in ("postgres", POSTGRES), ("kafka", KAFKA), ("mail", mail), ("login", login):
+        authority.sign(folder / server, host)
+    stranger = folder / "stranger"
+    stranger.mkdir()
+    Authority(stranger)
+    passwords = {name: secrets.token_hex(32) for name in named_secrets()}  # the signing key has 64 digits
+    passwords["flexcredits-smtp"] = f"smtp+starttls://mailer:secret@{mail}:1025"
+    key = make_rsa_key()
+    well_known = folder / "keys" / ".well-known"
+    well_known.mkdir(parents=True)
+    (well_known / "jwks.json").write_text(json.dumps({"keys": [rsa_jwk(key, "k1")]}))
+    (folder / "roles.sql").write_text(roles(passwords))
+    (folder / "tls.sh").write_text(TLS_ONLY)
+    return key, passwords
 
 
 def named_secrets() -> set[str]:
@@ -118,7 +125,14 @@ def roles(passwords: Mapping[str, str]) -> str:
     return "\n".join([*statements, f"CREATE DATABASE {made['database']} OWNER {made['owner']};", ""])
 
 
-def make_kafka_users(secured: Secured) -> None:
+class WithKafka(Protocol):
+    @property
+    def passwords(self) -> Mapping[str, str]: ...
+
+    def kafka(self, tool: str, *arguments: str) -> str: ...
+
+
+def make_kafka_users(secured: WithKafka) -> None:
     """What Strimzi makes of every `KafkaUser`, and the user of the job `topics`, who may create topics and see them."""
     for user in of_kind("KafkaUser"):
         name = user["metadata"]["name"]
@@ -130,12 +144,12 @@ def make_kafka_users(secured: Secured) -> None:
     allow(secured, TOPICS_USER, "topic", "usage.", ["Create", "Describe", "DescribeConfigs"], "prefixed")
 
 
-def add_user(secured: Secured, name: str) -> None:
+def add_user(secured: WithKafka, name: str) -> None:
     scram = f"SCRAM-SHA-512=[password={secured.passwords[name]}]"
     secured.kafka("kafka-configs", "--alter", "--add-config", scram, "--entity-type", "users", "--entity-name", name)
 
 
-def allow(secured: Secured, user: str, kind: str, name: str, operations: list[str], pattern: str) -> None:
+def allow(secured: WithKafka, user: str, kind: str, name: str, operations: list[str], pattern: str) -> None:
     wanted = [part for operation in operations for part in ("--operation", operation)]
     who = ("--allow-principal", f"User:{user}")
     secured.kafka("kafka-acls", "--add", *who, *wanted, f"--{kind}", name, "--resource-pattern-type", pattern)
@@ -163,7 +177,7 @@ def compose_file(folder: Path, passwords: Mapping[str, str]) -> dict[str, Any]:
         services[service] = made | {
             "restart": "unless-stopped",
             "ports": [f"127.0.0.1::{port['containerPort']}" for port in container["ports"]],
-            "healthcheck": {"test": ["CMD", "python", "-c", HEALTHY], "interval": "2s", "start_period": "60s"},
+            "healthcheck": {"test": ["CMD", "python", "-c", HEALTHY], **PATIENT},
         }
         for case, changes in mistakes(made["environment"]).items():
             changed = {**made, "environment": {**made["environment"], **changes}, "profiles": ["refused"]}

@@ -12,6 +12,8 @@ MAIL, LOGIN = "mail.example.com", "login.example.com"
 LOCAL_BROKER = "localhost:9092"
 """The broker's listener for itself and its operator, inside its container."""
 IMAGES = {name: each["image"] for name, each in read_yaml(REPOSITORY / "docker-compose.yml")["services"].items()}
+PATIENT = {"interval": "2s", "retries": 15, "start_period": "180s"}
+"""For machines under load: a container that is healthy earlier does not wait."""
 SIGNING_KEYS = """\
 import http.server, ssl
 class Keys(http.server.SimpleHTTPRequestHandler):
@@ -50,7 +52,7 @@ def servers(folder: Path, cluster: Manifest) -> dict[str, Any]:
                 f"{folder}/tls.sh:/docker-entrypoint-initdb.d/2.sh:ro",
             ],
             "networks": reached_as(POSTGRES),
-            "healthcheck": {"test": ["CMD", "pg_isready", "--host=127.0.0.1"], "interval": "2s", "start_period": "180s"},
+            "healthcheck": {"test": ["CMD", "pg_isready", "--host=127.0.0.1"], **PATIENT},
         },
         "kafka": {
             "image": IMAGES["kafka"],
@@ -59,7 +61,7 @@ def servers(folder: Path, cluster: Manifest) -> dict[str, Any]:
                 f"{folder}/kafka:/tls:ro", f"{REPOSITORY}/deploy/compose/kafka-health.sh:/kafka-health.sh:ro",
             ],
             "networks": reached_as(KAFKA),
-            "healthcheck": {"test": ["CMD", "bash", "/kafka-health.sh"], "interval": "2s", "start_period": "180s"},
+            "healthcheck": {"test": ["CMD", "bash", "/kafka-health.sh"], **PATIENT},
         },
         "mailbox": {
             "image": IMAGES["mailbox"],
@@ -71,7 +73,7 @@ def servers(folder: Path, cluster: Manifest) -> dict[str, Any]:
             "tmpfs": ["/tmp"],
             "networks": reached_as(MAIL),
             "ports": ["127.0.0.1::8025"],
-            "healthcheck": {"test": ["CMD", "/mailpit", "readyz"], "interval": "2s", "start_period": "180s"},
+            "healthcheck": {"test": ["CMD", "/mailpit", "readyz"], **PATIENT},
         },
         "login": {
             "image": IMAGES["ingest"], "entrypoint": ["python", "-c", SIGNING_KEYS],
