@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -16,8 +17,12 @@ from support.infra.full_stack import WholeStack
 ORGANIZATIONS, EVENTS = 20, 20_000
 PEOPLE, ACTIVE_DAYS, SERIES_A_DAY, SERIES, GROUPS = 20_000, 15, 2, 200, 40
 LIMIT_MS = 50
-MIX = {"people": 60, "people of the month before": 20, "groups of today": 15, "one person": 5}
-LIMITED = ("people", "people of the month before")
+MIX = {
+    "named": {"people": 60, "people of the month before": 20, "groups of today": 15, "one person": 5},
+    "groups_only": {"groups only": 70, "groups only, of the month before": 30},
+}
+"""By what the organization shows of people."""
+LIMITED = ("people", "people of the month before", *MIX["groups_only"])
 
 DIRECTORY = """
     INSERT INTO usage_series (organization_id, product, feature_kind, feature, agent_id, surface)
@@ -88,21 +93,31 @@ def month_before(today: date) -> date:
     return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
-async def measure_people(stack: WholeStack, *, per_second: float, seconds: float, seed: int) -> QueryResult:
-    """Send requests at fixed times, without waiting for earlier answers, and without If-None-Match."""
+async def measure_people(stack: WholeStack, mode: str, *, per_second: float, seconds: float, seed: int) -> QueryResult:
+    """Send requests at fixed times, without waiting for earlier answers, and without If-None-Match, while the organization
+    shows people as in `mode`."""
+    await show_people(stack, mode)
     chance, load = random.Random(seed), stack.home.root / "load.jsonl"
     await asyncio.to_thread(write_load, load, ORGANIZATIONS, COUNTED_PER_SECOND, seconds + 30, seed)
     client = PlainClient(stack.addresses["query_url"], mint(stack, ORGANIZATION))
     with sending(load, stack.addresses["ingest_url"], stack.addresses["ingest_key"], COUNTED_PER_SECOND):
-        await ask_steadily(client, chance, per_second, WARM_UP_S)
+        await ask_steadily(client, MIX[mode], chance, per_second, WARM_UP_S)
         before, began = await counted(stack), time.monotonic()
-        answered = await ask_steadily(client, chance, per_second, seconds)
+        answered = await ask_steadily(client, MIX[mode], chance, per_second, seconds)
         rate = (await counted(stack) - before) / (time.monotonic() - began)
     return QueryResult(rate, answered)
 
 
+async def show_people(stack: WholeStack, mode: str) -> None:
+    connection = await asyncpg.connect(stack.addresses["postgres_dsn"])
+    try:
+        await connection.execute("UPDATE organizations SET people = $1 WHERE organization = $2", mode, ORGANIZATION)
+    finally:
+        await connection.close()
+
+
 async def ask_steadily(
-    client: PlainClient, chance: random.Random, per_second: float, seconds: float
+    client: PlainClient, mix: Mapping[str, int], chance: random.Random, per_second: float, seconds: float
 ) -> dict[str, list[float]]:
     answered: dict[str, list[float]] = defaultdict(list)
 
@@ -114,7 +129,7 @@ async def ask_steadily(
     for number in range(int(per_second * seconds)):
         due = began + number / per_second
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        tasks.append(asyncio.create_task(ask(chance.choices(list(MIX), list(MIX.values()))[0], due)))
+        tasks.append(asyncio.create_task(ask(chance.choices(list(mix), list(mix.values()))[0], due)))
     await asyncio.gather(*tasks)
     return answered
 
@@ -122,9 +137,11 @@ async def ask_steadily(
 def path_of(kind: str, chance: random.Random) -> str:
     today = datetime.now(UTC).date()
     month = f"{today:%Y-%m}"
-    if kind == "people of the month before":
+    if kind.endswith("of the month before"):
         month = f"{month_before(today):%Y-%m}"
     path = f"/api/v1/usage/people?from={month}&to={month}"
+    if kind in MIX["groups_only"]:
+        return f"{path}&by=group"
     if kind == "groups of today":
         return f"{path}&by=group&membership=now"
     if kind == "one person":

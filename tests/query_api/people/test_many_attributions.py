@@ -138,4 +138,4 @@ async def test_other_requests_run_during_long_computations() -> None:
     assert ran == [AT_ONCE]
     assert seen == list(range(2 * AT_ONCE + 1))
     for size in (1, AT_ONCE + 1):
-        assert await compute(size, sum, [1, 2]) == 3
+        assert await compute(None, size, sum, [1, 2]) == 3

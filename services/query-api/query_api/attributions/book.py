@@ -1,7 +1,8 @@
 """The rows of views of people, groups and labels, and the row of each attribution. Requests share them, in memory by version."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
@@ -10,10 +11,21 @@ from typing import NamedTuple
 import numpy as np
 from fastapi import Request
 
-from query_api.attributions.domain.fold import NOTHING, Flags, Fold, Numbers, grown
-from query_api.attributions.domain.spans import Membership, Span, is_person
+from query_api.attributions.domain.fold import (
+    NO_PERSON,
+    NOTHING,
+    UNKNOWN,
+    Flags,
+    Fold,
+    Numbers,
+    Usage,
+    fold_usage,
+    grown,
+)
+from query_api.attributions.domain.spans import Membership, Place, Span, find_place, is_other, is_person
 from query_api.attributions.domain.tally import PINNED, RowKey, Tally
 from query_api.attributions.queries import (
+    AttributionColumns,
     PeopleVersion,
     RangeVersion,
     read_attributions,
@@ -33,7 +45,6 @@ BOOK_BYTES = 2_000
 """Of an empty book."""
 FOLDS_MAX = 12
 """Ranges whose sums a book keeps."""
-NO_PERSON = -1
 
 
 class BookKey(NamedTuple):
@@ -44,15 +55,6 @@ class BookKey(NamedTuple):
     membership: Membership | None
     label_key: str | None
     today: date | None
-
-
-class Place(NamedTuple):
-    """Row and person, by number, of usage of an attribution from `first_on` to `last_on`."""
-
-    row: int
-    person: int
-    first_on: date
-    last_on: date
 
 
 class Order(NamedTuple):
@@ -66,6 +68,7 @@ class Order(NamedTuple):
 
 
 NO_ORDER = Order(0, NOTHING, ())
+NO_COLUMNS = AttributionColumns(NOTHING, NOTHING, NOTHING)
 
 
 @dataclass
@@ -114,7 +117,7 @@ class Book:
             row = self._rows.setdefault(self.key_of(span), len(self.keys))
             if row == len(self.keys):
                 self.keys.append(self.key_of(span))
-            person = NO_PERSON
+            person = UNKNOWN if is_other(span) else NO_PERSON
             if is_person(span):
                 person = self._people.setdefault(span.actor, len(self.people))
                 if person == len(self.people):
@@ -169,28 +172,38 @@ class Book:
     ) -> list[Fold]:  # fmt: skip
         """Usage of each range, in order; with `series` None from memory if the range has not changed."""
         kept = {days: self.folds.get(days) if series is None else None for days, _ in ranges}
-        wanted = [(days, version) for days, version in ranges if (fold := kept[days]) is None or fold[0] != version]
+        wanted = [(days, version) for days, version in ranges if (each := kept[days]) is None or each[0] != version]
         if wanted:
             sums = await read_attributions(session, [days for days, _ in wanted], series)
             for days, version in wanted:
-                found = sums.get(days.first, (NOTHING, NOTHING, NOTHING))
-                order = np.argsort(found[0])  # sorted keys are located in a fifth of the time
-                columns = [column[order] for column in found]
-                at, is_known = await self.complete(session, key, today, columns[0])
-                # Before the next statement, during which another request may add attributions.
-                places = self._placed[1][at[is_known]], self._placed[2][at[is_known]]
-                moved = await self.read_changing(session, [column[~is_known] for column in columns], days, series)
-                kept[days] = version, self.fold(places, [column[is_known] for column in columns], moved)
-        folds = [fold[1] for days, _ in ranges if (fold := kept[days]) is not None]
+                found = sums.get(days.first, NO_COLUMNS)
+                usage = await self.place(session, key, today, found, days, series)
+                fold = fold_usage(usage, len(self.keys), len(self.people), counts_people=self.counts_people)
+                kept[days] = version, fold
+        folds = [each[1] for days, _ in ranges if (each := kept[days]) is not None]
         if series is None:
             for days, _ in ranges:
-                fold = kept[days]
-                if fold is not None:
-                    self.folds[days] = fold
+                if (each := kept[days]) is not None:
+                    self.folds[days] = each
                     self.folds.move_to_end(days)
             while len(self.folds) > FOLDS_MAX:
                 self.folds.popitem(last=False)
         return folds
+
+    async def place(
+        self, session: ReadSession, key: BookKey, today: date, found: AttributionColumns, days: Days,
+        series: Sequence[int] | None,
+    ) -> Usage:  # fmt: skip
+        """What read_attributions() found, by row and person."""
+        order = np.argsort(found.attribution_ids)  # sorted keys are located in a fifth of the time
+        columns = [column[order] for column in found]
+        at, is_known = await self.complete(session, key, today, columns[0])
+        # Before the next statement, during which another request may add attributions.
+        placed = self._placed[1][at[is_known]], self._placed[2][at[is_known]]
+        moved = await self.read_changing(session, [column[~is_known] for column in columns], days, series)
+        others = np.array(moved, np.int64).reshape(-1, 4).T
+        constant = (*placed, *(column[is_known] for column in columns[1:]))
+        return Usage(*(np.concatenate(pair) for pair in zip(constant, others, strict=True)))
 
     async def read_changing(
         self, session: ReadSession, columns: Sequence[Numbers], days: Days, series: Sequence[int] | None
@@ -229,32 +242,6 @@ class Book:
             tally.people = {people[person] for person in people_now.get(row, ())}
         return tallies
 
-    def fold(
-        self, places: tuple[Numbers, Numbers], columns: Sequence[Numbers], moved: Sequence[tuple[int, int, int, int]]
-    ) -> Fold:
-        """`places` are rows and people of the attributions in `columns`."""
-        others = np.array(moved, np.int64).reshape(-1, 4).T
-        rows, people = (np.concatenate(pair) for pair in zip(places, others[:2], strict=True))
-        credits, events = (np.concatenate(pair) for pair in zip(columns[1:], others[2:], strict=True))
-        fold = Fold(
-            np.zeros(len(self.keys), np.int64), np.zeros(len(self.keys), np.int64), np.zeros(len(self.keys), np.bool_),
-            np.zeros(len(self.people), np.int64), np.zeros(len(self.people), np.bool_), None,
-        )  # fmt: skip
-        np.add.at(fold.credits, rows, credits)
-        np.add.at(fold.events, rows, events)
-        fold.is_used[rows] = True
-        is_by_person = (people != NO_PERSON) & ((credits != 0) | (events != 0))
-        people = people[is_by_person]
-        np.add.at(fold.credits_by_person, people, credits[is_by_person])
-        fold.has_used[people] = True
-        if self.counts_people:
-            fold.pairs = rows[is_by_person], people
-        return fold
-
-
-def find_place(places: Iterable[Place], day: date) -> Place | None:
-    return next((place for place in places if place.first_on <= day <= place.last_on), None)
-
 
 class Books:
     """The books of the views that were read last, in this process.
@@ -274,13 +261,18 @@ class Books:
         ranges: Sequence[tuple[Days, RangeVersion]], series: Sequence[int] | None,
     ) -> tuple[Book, list[Fold]]:  # fmt: skip
         """The book and the usage of each range, as Book.read."""
-        version = await select_people_version(session)
+        with self.use(key, await select_people_version(session), key_of) as book:
+            return book, await book.read(session, key, today, ranges, series)
+
+    @contextmanager
+    def use(self, key: BookKey, version: PeopleVersion, key_of: Callable[[Span], RowKey]) -> Iterator[Book]:
+        """The book of the version, which is that of the session's snapshot."""
         book = self._books.get(key)
         if book is None or book.version != version:
             book = self._books[key] = Book(version, key_of, counts_people=key.by != "person")
         self._books.move_to_end(key)
         try:
-            return book, await book.read(session, key, today, ranges, series)
+            yield book
         finally:
             self._count(key, book)
 

@@ -1,9 +1,10 @@
 """Reads usage by month and cell, for organizations that show groups only (see domain/privacy.py)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from query_api.attributions.domain.fold import NO_PERSON, UNKNOWN
 from query_api.attributions.domain.privacy import Published, TooFewPeople, publish
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_other, is_person
 from query_api.attributions.domain.tally import INSIDE, PeopleRowKind, RowKey, Tally, key_by_group
@@ -26,24 +27,25 @@ class Split(NamedTuple):
 
 KINDS_INSIDE: tuple[tuple[PeopleRowKind, str], ...] = (("group", ""), ("own", ""), ("small", INSIDE))
 """Kinds of rows inside a group, with the prefix of their ids."""
-
-
-NO_PERSON, UNKNOWN = -1, -2
-"""Instead of the number of a person. How many people are unknown, so they never make a row large enough."""
 EVERYTHING = Split(frozenset({"product", "feature_kind", "feature", "agent", "surface"}), by_day=True)
+
+
+def months_in(days: Days) -> list[Days]:
+    """The whole months of which `days` has a part."""
+    months = [month_of(days.first)]
+    while months[-1].last < days.last:
+        months.append(month_of(months[-1].last + timedelta(days=1)))
+    return months
 
 
 def cut_months(days: Days, today: date, *, by_day: bool) -> list[date]:
     """The months, by their first day, whose days are cells of their own: with `by_day` all, else those of which `days` has a
     part. A range that has not ended has all days of its last month."""
-    months = list[date]()
-    month = month_of(days.first)
-    while month.first <= days.last:
-        is_cut = days.first > month.first or (days.last < month.last and days.last < today)
-        if by_day or is_cut:
-            months.append(month.first)
-        month = month_of(month.last + timedelta(days=1))
-    return months
+
+    def is_cut(month: Days) -> bool:
+        return days.first > month.first or (days.last < month.last and days.last < today)
+
+    return [month.first for month in months_in(days) if by_day or is_cut(month)]
 
 
 async def read_published(
@@ -51,6 +53,40 @@ async def read_published(
     days: Days, today: date, series: Sequence[int] | None, split: Split,
 ) -> Published:  # fmt: skip
     """Usage on the days, of the series (None: all), by the rows of `key_of`, as far as it may be shown. Raises ApiProblem."""
+    used = await cut_days(session, days)
+    months = await read_months(session, spans, key_of, used, today, series, split) if used else {}
+    return await show(session, count_people(months.values()), lambda: publish(months, groups))
+
+
+async def cut_days(session: ReadSession, days: Days) -> Days | None:
+    """Those of the days in months from the first to the last with usage. None if there are none."""
+    known = await select_days(session)
+    if known is None:
+        return None
+    whole = with_whole_months(known)
+    days = Days(max(days.first, whole.first), min(days.last, whole.last))
+    return days if days.first <= days.last else None
+
+
+def count_people(months: Iterable[Mapping[RowKey, Tally]]) -> int:
+    return sum(len(tally.people) for tallies in months for tally in tallies.values())
+
+
+async def show(session: ReadSession, people: int, publish: Callable[[], Published]) -> Published:
+    """What may be shown, of so many people. Raises ApiProblem."""
+    try:
+        published = await compute(session.organization_id, people, publish)
+    except TooFewPeople:
+        raise too_few_people() from None
+    used = {key: tally for key, tally in published.tallies.items() if tally.credits or tally.events or tally.people}
+    return published._replace(tallies=used)
+
+
+async def read_months(
+    session: ReadSession, spans: Sequence[Span], key_of: Callable[[Span], RowKey], days: Days, today: date,
+    series: Sequence[int] | None, split: Split,
+) -> dict[date, dict[RowKey, Tally]]:  # fmt: skip
+    """Tallies of each month's usage, by the rows of `key_of`, with their cells. They must not be shown."""
     keys, people = dict[RowKey, int](), dict[str, int]()
     columns = [
         SpanColumns(
@@ -59,17 +95,10 @@ async def read_published(
         )
         for span in spans
     ]  # fmt: skip
-    known = await select_days(session)
-    if not columns or known is None:
-        return Published({}, frozenset())
-    whole = with_whole_months(known)
-    days = Days(max(days.first, whole.first), min(days.last, whole.last))  # there is no usage on other days
-    if days.last < days.first:
-        return Published({}, frozenset())
     rows = await read_sums(session, columns, days, today, series, split)
     row_keys, names = [*keys], [*people]
 
-    def publish_rows() -> Published:
+    def add_rows() -> dict[date, dict[RowKey, Tally]]:
         months: dict[date, dict[RowKey, Tally]] = {}
         for row in rows:
             tally = months.setdefault(row.month, {}).setdefault(row_keys[row.row], Tally())
@@ -79,14 +108,9 @@ async def read_published(
             tally.has_people |= row.has_asked_people
             if row.has_people:
                 tally.cells.setdefault(row.cell, set()).update(names[person] for person in row.people)
-        return publish(months, groups)
+        return months
 
-    try:
-        published = await compute(session.organization_id, len(columns) + len(rows), publish_rows)
-    except TooFewPeople:
-        raise too_few_people() from None
-    used = {key: tally for key, tally in published.tallies.items() if tally.credits or tally.events or tally.people}
-    return published._replace(tallies=used)
+    return await compute(session.organization_id, len(columns) + len(rows), add_rows)
 
 
 async def read_sums(

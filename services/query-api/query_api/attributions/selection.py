@@ -53,8 +53,8 @@ async def select_who(
     check_texts(query)
     label = read_label(query.label, settings)
     with_groups = with_groups or query.group is not None
-    if with_groups and query.membership == "now" and settings.people == "groups_only":
-        raise ApiProblem("too-few-people", NOT_NOW)
+    if with_groups:
+        refuse_now(query, settings)
     groups = await select_people_groups(session) if with_groups else []
     subtree = () if query.group is None else find_subtree(query.group, find_parents(groups))
     needs_five = settings.people == "groups_only" and (query.group is not None or label is not None)
@@ -67,6 +67,12 @@ async def select_who(
         spans = [span for span in spans if not span.removed]  # only the sum of removed people is shown
     is_filtered = query.names_who and not needs_five
     return Selection(settings, spans, groups, is_filtered, query.group, frozenset(subtree), label, needs_five)
+
+
+def refuse_now(query: WhoQuery, settings: PeopleSettings) -> None:
+    """Raises ApiProblem if a request divides usage by today's groups while only groups are shown."""
+    if query.membership == "now" and settings.people == "groups_only":
+        raise ApiProblem("too-few-people", NOT_NOW)
 
 
 def check_texts(query: WhoQuery) -> None:

@@ -10,6 +10,7 @@ from query_api.access.dependencies import UsageAccess
 from query_api.access.state import app_state
 from query_api.attributions.book import books_of
 from query_api.attributions.domain.tally import PeopleRow, RowKey
+from query_api.attributions.months import Kept
 from query_api.calendar import days_of, today_in
 from query_api.chargeback.domain.allot import Part, add_parts, divide_lines
 from query_api.chargeback.schemas import Chargeback, ChargebackQuery, ChargebackRow
@@ -37,7 +38,7 @@ async def get_chargeback(
     found = await read_reconciliation(session, query.credit_period, today)
     filters = PeopleFilter.model_validate({"membership": query.membership})
     view = PeopleView(by=query.by)
-    table = await read_people(session, books_of(request), filters, view, today, days_of(found.span))
+    table = await read_people(session, Kept(books_of(request), app.cache), filters, view, today, days_of(found.span))
     lines = {line.kind: line for line in found.lines}
     total, due = lines["feature_total"].credits, lines["contract_total"].money
     overage = total - lines["within_available"].credits

@@ -20,6 +20,7 @@ from query_api.attributions.domain.tally import (
     add_up,
     flatten,
 )
+from query_api.attributions.months import Kept
 from query_api.attributions.queries import (
     Sum,
     select_actor_names,
@@ -50,7 +51,7 @@ NAMED = ("person", "service_account")
 
 
 async def read_people(
-    session: ReadSession, books: Books, query: PeopleFilter, view: PeopleView, today: date, days: Days | None = None
+    session: ReadSession, kept: Kept, query: PeopleFilter, view: PeopleView, today: date, days: Days | None = None
 ) -> PeopleTable:
     """Usage in the view's rows, on `days` or the query's range. Raises ApiProblem."""
     settings = await select_people_settings(session)
@@ -59,10 +60,10 @@ async def read_people(
     series = await pick_series(session, query)
     asked = Asked(query, view, today, days, before, extend_to_months(query, days), series)
     if settings.people == "groups_only":
-        return await read_shown(session, settings, asked)
+        return await read_shown(session, kept, settings, asked)
     if query.names_who:
         return await read_selected(session, settings, asked)
-    return await read_all(session, books, settings, asked)
+    return await read_all(session, kept.books, settings, asked)
 
 
 async def read_selected(session: ReadSession, settings: PeopleSettings, asked: Asked) -> PeopleTable:

@@ -11,6 +11,7 @@ from query_api.access.dependencies import CurrentUser, SuperAdminAccess, UsageAc
 from query_api.access.state import app_state
 from query_api.attributions.book import books_of
 from query_api.attributions.domain.tally import PeopleRow, RowKey
+from query_api.attributions.months import Kept
 from query_api.attributions.queries import select_people_settings, select_revealed
 from query_api.attributions.selection import refuse_people
 from query_api.calendar import today_in
@@ -45,7 +46,9 @@ async def get_people(request: Request, session: UsageAccess, query: Annotated[Pe
     """Usage by person, group or label, for any range and filters."""
     app, organization = app_state(request), session.organization
     after = read_after(query.after)
-    table = await read_people(session, books_of(request), query, query, today_in(organization.time_zone, app.now()))
+    table = await read_people(
+        session, Kept(books_of(request), app.cache), query, query, today_in(organization.time_zone, app.now())
+    )
     if query.search is not None:
         table = table._replace(rows=await find_rows(session, table, query.search))
     page = cut_page(table.rows, after, query.limit, table.order)
@@ -92,7 +95,7 @@ async def get_drivers(request: Request, session: UsageAccess, query: Annotated[D
     """The people or groups with most usage of an agent, a feature or other usage."""
     app, organization = app_state(request), session.organization
     today = today_in(organization.time_zone, app.now())
-    table = await read_people(session, books_of(request), query, PeopleView(by=query.by), today)
+    table = await read_people(session, Kept(books_of(request), app.cache), query, PeopleView(by=query.by), today)
     top = [table.build(row) for row in table.rows[: query.limit]]
     names = await read_names(session, top)
     watermark = await select_watermark(session, app.topic)

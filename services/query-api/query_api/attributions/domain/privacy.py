@@ -6,7 +6,7 @@ surfaces or features are sums of the same numbers, and their differences are abo
 with a sum of credits other than 0: else a person whose usage was corrected to nothing would make four people look like five.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup
@@ -29,16 +29,31 @@ class Published(NamedTuple):
 
 
 def publish(months: Mapping[Month, Mapping[RowKey, Tally]], groups: Sequence[PeopleGroup] | None) -> Published:
-    """Merge what must not be shown of the tallies of each month. `groups` None: rows are no tree."""
+    """Merge what must not be shown of the tallies of each month. `groups` None: rows are no tree. Raises TooFewPeople."""
+    return join_months([publish_month(tallies, groups) for tallies in months.values()])
+
+
+def publish_month(tallies: Mapping[RowKey, Tally], groups: Sequence[PeopleGroup] | None) -> Published:
+    """Without cells. May be shown only as join_months() returns it."""
+    rows = build_rows(tallies) if groups is None else build_tree(tallies, groups)
+    merged = find_merged(rows)
+    found: dict[RowKey, Tally] = {}
+    for key, tally in tallies.items():
+        own: RowKey = ("own", key[1])
+        shown = merged.get(key) or (key[0] == "group" and merged.get(own)) or key
+        found.setdefault(shown, Tally()).join(tally)
+    for tally in found.values():
+        tally.cells = {}
+    return Published(found, frozenset(merged))
+
+
+def join_months(months: Iterable[Published]) -> Published:
+    """What may be shown of some months. Raises TooFewPeople."""
     found = Published({}, frozenset())
-    for tallies in months.values():
-        rows = build_rows(tallies) if groups is None else build_tree(tallies, groups)
-        merged = find_merged(rows)
-        for key, tally in tallies.items():
-            own: RowKey = ("own", key[1])
-            shown = merged.get(key) or (key[0] == "group" and merged.get(own)) or key
-            found.tallies.setdefault(shown, Tally()).join(tally)
-        found = found._replace(merged=found.merged | merged.keys())
+    for published in months:
+        for key, tally in published.tallies.items():
+            found.tallies.setdefault(key, Tally()).join(tally)
+        found = found._replace(merged=found.merged | published.merged)
     people = set[str]().union(*(tally.people for tally in found.tallies.values()))
     if len(people) < PEOPLE_MIN and any(tally.has_people for tally in found.tallies.values()):
         raise TooFewPeople(TooFewPeople.__doc__)

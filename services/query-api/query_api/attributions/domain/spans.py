@@ -1,6 +1,6 @@
 """Attributions as the organization may see them, and the mode in which it shows people. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
@@ -34,6 +34,15 @@ class Span(NamedTuple):
     """Value of the label by which the request filters."""
 
 
+class Place(NamedTuple):
+    """Row and person, by number, of usage of an attribution from `first_on` to `last_on`."""
+
+    row: int
+    person: int
+    first_on: date
+    last_on: date
+
+
 class PeopleGroup(NamedTuple):
     group_id: str
     name: str
@@ -47,3 +56,7 @@ def is_person(span: Span) -> bool:
 def is_other(span: Span) -> bool:
     """Whether it stands for attributions beyond the aggregator's limit."""
     return span.actor_kind == "other"
+
+
+def find_place(places: Iterable[Place], day: date) -> Place | None:
+    return next((place for place in places if place.first_on <= day <= place.last_on), None)

@@ -86,7 +86,7 @@ class Tally:
         self.people |= other.people
         self.has_people |= other.has_people
         for cell, people in other.cells.items():
-            self.cells[cell] = self.cells.get(cell, set()) | people
+            self.cells.setdefault(cell, set()).update(people)
 
 
 @dataclass(slots=True)
