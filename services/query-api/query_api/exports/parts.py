@@ -23,14 +23,12 @@ from query_api.db.session import ReadSession, write_as
 from query_api.exports.domain.cells import (
     GUARDED,
     CellRules,
-    file_name,
 )
 from query_api.exports.domain.focus import (
     BillingAccount,
 )
 from query_api.exports.domain.labels import ONE_DAY, Catalog, Label, UsedSeries, build_labels, months_of
-from query_api.exports.downloads import FileResponse
-from query_api.exports.formats.files import FileWriter, ParquetWriter, Parts, write_file
+from query_api.exports.formats.files import ParquetWriter
 from query_api.exports.formats.rows import Rows, read_rows
 from query_api.exports.queries import (
     copy_usage,
@@ -107,27 +105,12 @@ def choose_products(query: UsageQuery) -> tuple[list[Product], tuple[FeatureKind
     return [query.product], ALL_KINDS if query.view is None else kinds_of(query.product, query.view)
 
 
-async def send_file(
-    request: Request,
-    principal: Principal,
-    days: Days,
-    writer: FileWriter,
-    parts: Parts,
-    *what: str | None,
-) -> FileResponse:
-    """Audit the download, and then send it."""
-    name = await audit_export(request, principal, days, *what, extension=writer.extension)
-    return FileResponse(write_file(writer, parts), name, writer.media_type)
-
-
-async def audit_export(request: Request, principal: Principal, days: Days, *what: str | None, extension: str) -> str:
-    """Audit the download before the file is sent; returns the file name.
+async def audit_export(request: Request, principal: Principal, name: str) -> None:
+    """Audit the download before the file is sent.
 
     Uses a connection of the other pool: waiting for a second one of the same pool could deadlock.
     """
-    name = file_name(principal.organization, days, *what, kind=extension)
     await _audit(request, principal, {"file": name, "query": without_people(request.url.query)})
-    return name
 
 
 async def audit_past_export(request: Request, principal: Principal, name: str, export_id: str) -> None:

@@ -13,19 +13,18 @@ from query_api.attributions.domain.spans import Span
 from query_api.attributions.usage import choose_spans
 from query_api.auth.principal import Principal
 from query_api.calendar import Days, today_in
-from query_api.contracts.domain.periods import CreditPeriod
-from query_api.contracts.queries import select_credit_periods
 from query_api.contracts.range import choose_days
 from query_api.db.session import ReadSession
-from query_api.exports.domain.cells import CellRules
+from query_api.exports.domain.cells import CellRules, surfaces_in_name
 from query_api.exports.domain.focus import BillingAccount, each_day
 from query_api.exports.domain.kinds import Columns
 from query_api.exports.domain.labels import Catalog, Label, UsedSeries, label_cells
 from query_api.exports.formats.batches import Batch, Keyed, constant, decimals, key_of, key_of_used, texts
-from query_api.exports.formats.files import Parts
+from query_api.exports.formats.files import FileWriter, Parts
 from query_api.exports.formats.rows import Rows
 from query_api.exports.manifests.recording import Recording
 from query_api.exports.parts import (
+    BOM,
     LABEL_COLUMNS,
     UsageFileQuery,
     choose_products,
@@ -33,7 +32,9 @@ from query_api.exports.parts import (
     read_account,
     read_catalog,
     read_usage_rows,
+    who_in_name,
 )
+from query_api.exports.planned import Planned
 from query_api.exports.queries import select_exported_series
 
 USAGE_COLUMNS: Columns = {
@@ -41,6 +42,10 @@ USAGE_COLUMNS: Columns = {
     "organization_id": "text", "time_zone": "text",
 }  # fmt: skip
 _LINES = pa.array(["usage", "correction"])
+
+
+class UsageCsvQuery(UsageFileQuery):
+    bom: bool = BOM
 
 
 class UsageData(NamedTuple):
@@ -52,7 +57,6 @@ class UsageData(NamedTuple):
     account: BillingAccount
     spans: Sequence[Span] | None
     """The attributions whose usage is in the file; None: all."""
-    periods: Sequence[CreditPeriod]
 
 
 async def read_usage_data(
@@ -61,14 +65,26 @@ async def read_usage_data(
     """Raises ApiProblem."""
     today = today_in(session.organization.time_zone, app_state(request).now())
     products, kinds = choose_products(query)
-    periods = await select_credit_periods(session)
-    days = await choose_days(session, query, today, periods)
+    days = await choose_days(session, query, today)
     series = await select_exported_series(session, products, kinds, query.surface)
     ids = [each.series_id for each in series]
     chosen = await choose_spans(session, query, today, days, None, ids, split=EVERYTHING)
     catalog = await read_catalog(session, products, today)
     account = read_account(request, session, principal, rules)
-    return UsageData(days, series, catalog, account, None if chosen is None else chosen.spans, periods)
+    return UsageData(days, series, catalog, account, None if chosen is None else chosen.spans)
+
+
+async def plan_usage(
+    request: Request, session: ReadSession, principal: Principal, query: UsageFileQuery, writer: FileWriter
+) -> tuple[Planned, UsageData]:
+    """Raises ApiProblem."""
+    data = await read_usage_data(request, session, principal, query, writer.rules)
+    what = ("usage", query.product, query.view, surfaces_in_name(query.surface), who_in_name(query))
+    parts = usage_parts(session, data, writer.rules)
+    planned = Planned(
+        "usage", data.days, what, writer, parts, tuple(USAGE_COLUMNS), "credits", is_of_some=data.spans is not None
+    )
+    return planned, data
 
 
 async def usage_parts(

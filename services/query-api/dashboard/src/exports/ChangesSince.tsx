@@ -11,10 +11,37 @@ import { CAUSES, causesOf, nameOfChange } from "./words"
 /** What differs today from a file: causes that add up to the difference, and the largest changes. */
 export function ChangesSince({ id }: { id: string }) {
   const { data, error, refetch } = useQuery(changesQuery(id))
-  const format = useFormat()
-  const signed = useSigned()
   if (error && !data) return <Failure error={error} retry={() => void refetch()} />
   if (!data) return <Skeleton height={120} />
+  return data.compared === "file" ? <FileChanges data={data} /> : <LineChanges data={data} />
+}
+
+/** Of a file whose lines are not kept: whether the same request has other bytes today. */
+function FileChanges({ data }: { data: Schemas["FileChanges"] }) {
+  const format = useFormat()
+  const signed = useSigned()
+  const { difference, credits_before, credits_now } = data
+  if (data.same_bytes) return <p data-testid="changes">Nothing has changed since.</p>
+  return (
+    <div className={classes.content} data-testid="changes">
+      <p>The same file has other content today.</p>
+      {credits_before !== null && credits_now !== null && difference !== null && (
+        <p>
+          {format.exact(credits_before)} credits in the file, {format.exact(credits_now)} today, difference{" "}
+          {signed(difference)}
+        </p>
+      )}
+      <p className={classes.quiet}>
+        {format.count(data.lines_before)} lines in the file, {format.count(data.lines_now)} today. The causes are known for files of usage
+        whose lines are kept.
+      </p>
+    </div>
+  )
+}
+
+function LineChanges({ data }: { data: Schemas["Changes"] }) {
+  const format = useFormat()
+  const signed = useSigned()
   const causes = causesOf(data)
   if (causes.length === 0) return <p data-testid="changes">Nothing has changed since.</p>
   return (

@@ -14,7 +14,7 @@ export default function ExportsList() {
   if (!data) return <Skeleton height={420} />
   return (
     <div className={classes.content}>
-      <p className={classes.quiet}>Files of all usage or of a view (.csv and .parquet), newest first.</p>
+      <p className={classes.quiet}>Files that were downloaded whole, newest first; without files of selected people.</p>
       {data.exports.length === 0 && <p className={classes.quiet}>No files yet.</p>}
       <ol className={classes.files}>
         {data.exports.map((file) => (
@@ -34,21 +34,20 @@ function ExportedFile({ file: { manifest, signed, reproducible } }: { file: Sche
     <li data-testid="exported-file">
       <strong id={id}>{manifest.file}</strong>
       <span className={classes.quiet}>
-        {format.second(new Date(manifest.made_at))} · {format.exact(manifest.credits)} credits ·{" "}
+        {format.second(new Date(manifest.made_at))} ·{" "}
+        {manifest.credits !== null && `${format.exact(manifest.credits)} credits · `}
         {manifest.lines === 1 ? "1 line" : `${format.count(manifest.lines)} lines`}
       </span>
       <span className={classes.links}>
-        {reproducible && (
-          <Button
-            variant="default"
-            size="compact-sm"
-            aria-expanded={isOpen}
-            aria-describedby={id}
-            onClick={() => open(!isOpen)}
-          >
-            What has changed
-          </Button>
-        )}
+        <Button
+          variant="default"
+          size="compact-sm"
+          aria-expanded={isOpen}
+          aria-describedby={id}
+          onClick={() => open(!isOpen)}
+        >
+          What has changed
+        </Button>
         {reproducible && (
           <Anchor href={`${path}/file`} download size="sm" aria-describedby={id}>
             Same file again
@@ -68,7 +67,7 @@ function ExportedFile({ file: { manifest, signed, reproducible } }: { file: Sche
           </Anchor>
         )}
       </span>
-      {!reproducible && <span className={classes.quiet}>Its lines are not kept.</span>}
+      {!reproducible && manifest.dataset === "usage" && <span className={classes.quiet}>Its lines are not kept.</span>}
       {isOpen && <ChangesSince id={manifest.id} />}
     </li>
   )

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from flexcredits_schemas.credits import scaled_text
 
+from query_api.exports.changes.again import Today
 from query_api.exports.changes.differences import CAUSES, Difference
 from query_api.exports.changes.reading import Compared
 from query_api.exports.changes.schemas import (
@@ -13,11 +14,12 @@ from query_api.exports.changes.schemas import (
     DayPrice,
     ExportedFile,
     ExportManifest,
+    FileChanges,
     RePriced,
     WorthChange,
 )
 from query_api.exports.domain.focus import COST_PLACES
-from query_api.exports.manifests.manifest import read_manifest
+from query_api.exports.manifests.manifest import Manifest, read_manifest
 from query_api.exports.manifests.queries import ListedManifest
 
 
@@ -61,6 +63,25 @@ def answer_changes(
         ],
         changes=[answer_change(each) for each in compared.largest],
         left_out=compared.left_out,
+        time_zone=time_zone,
+        complete_to=complete_to,
+    )
+
+
+def answer_file_changes(
+    manifest: Manifest, today: Today, time_zone: str | None, complete_to: datetime | None
+) -> FileChanges:
+    then = manifest.credits
+    return FileChanges(
+        export_id=manifest.body["id"],
+        same_bytes=today.sha256 == manifest.body["sha256"],
+        lines_before=manifest.body["lines"],
+        lines_now=today.lines,
+        credits_before=then,
+        credits_now=today.credits,
+        difference=None if then is None or today.credits is None else today.credits - then,
+        sha256_before=manifest.body["sha256"],
+        sha256_now=today.sha256,
         time_zone=time_zone,
         complete_to=complete_to,
     )

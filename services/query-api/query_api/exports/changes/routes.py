@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from query_api.access.dependencies import CurrentUser, PastExportAccess, PastFileAccess, ReadAccess
 from query_api.access.state import app_state
 from query_api.calendar import today_in
-from query_api.exports.changes.answers import answer_changes, answer_file
+from query_api.exports.changes.again import write_today
+from query_api.exports.changes.answers import answer_changes, answer_file, answer_file_changes
 from query_api.exports.changes.reading import compare_with_today
 from query_api.exports.changes.rerun import check_bytes, find_kept, find_manifest, parts_again, writer_of
-from query_api.exports.changes.schemas import Changes, ExportedFiles, ExportManifest
+from query_api.exports.changes.schemas import Changes, ExportedFiles, ExportManifest, FileChanges
 from query_api.exports.downloads import FileResponse
 from query_api.exports.formats.files import write_file
+from query_api.exports.manifests.manifest import read_manifest
 from query_api.exports.manifests.queries import select_manifests
 from query_api.exports.parts import audit_past_export
 from query_api.exports.queries import prepare_copy
@@ -49,7 +51,10 @@ class ManifestsQuery(BaseModel):
 
 @router.get("/manifests")
 async def get_manifests(session: ReadAccess, query: Annotated[ManifestsQuery, Query()]) -> ExportedFiles:
-    """The newest files of `usage.csv` and `usage.parquet` that were sent whole. The newest 500 are kept."""
+    """The newest files that were sent whole, without files of some people.
+
+    500 are kept: the newest of each request, then the second newest of each, and so on.
+    """
     found = await select_manifests(session, query.limit)
     return ExportedFiles(exports=[answer_file(each) for each in found])
 
@@ -95,17 +100,28 @@ class ChangesQuery(BaseModel):
 
 @router.get("/manifests/{export_id}/changes", responses=problems(409))
 async def get_changes(
-    request: Request, session: PastExportAccess, export_id: ExportId, query: Annotated[ChangesQuery, Query()]
-) -> Changes:
+    request: Request,
+    session: PastExportAccess,
+    principal: CurrentUser,
+    export_id: ExportId,
+    query: Annotated[ChangesQuery, Query()],
+) -> Annotated[Changes | FileChanges, Field(discriminator="compared")]:
     """What differs today from the file, by cause. Causes add up to the difference, to the micro-credit.
+
+    Only the lines of usage files are kept. Of other files, and without lines, the answer says whether the same request has the
+    same bytes today, and the difference of their sums.
 
     Usage that was held when the file was made is late. Rates never change what was counted; prices of contracts change `worth`.
     """
     app = app_state(request)
-    manifest = await find_kept(session, export_id)
+    stored = await find_manifest(session, export_id)
+    manifest = read_manifest(stored.manifest)
     zone = session.organization.time_zone
-    compared = await compare_with_today(session, export_id, manifest, app.now(), today_in(zone, app.now()), query.limit)
     watermark = await select_watermark(session, app.topic)
+    if not stored.is_kept:
+        today = await write_today(request, session, principal, manifest)
+        return answer_file_changes(manifest, today, zone, watermark.complete_to)
+    compared = await compare_with_today(session, export_id, manifest, app.now(), today_in(zone, app.now()), query.limit)
     return answer_changes(str(export_id), compared, zone, watermark.complete_to, query.limit)
 
 

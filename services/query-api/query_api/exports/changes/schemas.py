@@ -46,7 +46,7 @@ class ExportManifest(ResponseBody):
 
     id: str
     organization: str
-    dataset: Literal["usage"]
+    dataset: Literal["usage", "table", "people", "focus"]
     format: Literal["csv", "parquet"]
     byte_order_mark: bool
     file: str
@@ -54,12 +54,18 @@ class ExportManifest(ResponseBody):
     days: DateRange
     time_zone: TimeZone
     filters: ManifestFilters
+    parameters: dict[str, str | bool | list[str]] | None = Field(
+        None, description="Of the request, with defaults. null: made by an older release."
+    )
     watermark: ManifestWatermark
     rules: ManifestRules
     prices: list[ManifestPrice]
     lines: int
-    credits: CreditsText
-    events: int
+    credits: CreditsText | None = Field(
+        description="The sum of the file: its column `credits`, of `table` that of the leaves, of FOCUS `ConsumedQuantity` or "
+        "`x_UsedCredits`. null: it has no such column."
+    )
+    events: int | None = Field(description="null: not counted, except in usage.")
     bytes: int
     sha256: str
 
@@ -70,7 +76,7 @@ class ExportedFile(ResponseBody):
     manifest: ExportManifest
     signed: bool
     reproducible: bool = Field(
-        description="Whether its lines are still kept, for `file` and `changes`. The newest files are kept."
+        description="Whether its lines are still kept, for `file` and for the causes of `changes`. Only those of usage are."
     )
 
 
@@ -132,8 +138,9 @@ class RePriced(ResponseBody):
 
 
 class Changes(ResponseBody):
-    """What differs today from a file."""
+    """What differs today from a file whose lines are kept."""
 
+    compared: Literal["lines"] = "lines"
     export_id: str
     credits_before: Credits
     credits_now: Credits
@@ -145,5 +152,22 @@ class Changes(ResponseBody):
     re_rated: list[RePriced] = Field(description="The latest ones, up to `limit`.")
     changes: list[Change] = Field(description="The largest ones.")
     left_out: int = Field(description="Number of changes beyond `limit`. `causes` include them.")
+    time_zone: TimeZone
+    complete_to: CompleteTo
+
+
+class FileChanges(ResponseBody):
+    """The same request, for the days of the file, as it is answered today. The file's lines are not kept: there are no causes."""
+
+    compared: Literal["file"] = "file"
+    export_id: str
+    same_bytes: bool = Field(description="focus.parquet has the watermark in its metadata: its bytes change with it.")
+    lines_before: int
+    lines_now: int
+    credits_before: Credits | None = Field(description="As `credits` of the manifest.")
+    credits_now: Credits | None
+    difference: Credits | None = Field(description="credits_now - credits_before")
+    sha256_before: str
+    sha256_now: str
     time_zone: TimeZone
     complete_to: CompleteTo

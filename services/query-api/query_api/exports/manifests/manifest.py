@@ -14,9 +14,19 @@ from query_api.exports.domain.focus import each_day
 from query_api.exports.domain.labels import ONE_DAY
 from query_api.http.answers import write_instant
 
+Dataset = Literal["usage", "table", "people", "focus"]
 NO_WORTH: "Worth" = (None, None)
 Worth = tuple[str | None, int | None]
 """Currency, and the price of a credit in millionths of it."""
+
+
+class Asked(NamedTuple):
+    """The request for a file."""
+
+    dataset: Dataset
+    days: Days
+    parameters: Mapping[str, Any]
+    """By name, as the API takes them, with defaults."""
 
 
 class Filters(NamedTuple):
@@ -47,11 +57,11 @@ class State(NamedTuple):
 
 
 class Made(NamedTuple):
-    """The file itself."""
+    """The file itself. None: it has no such sum."""
 
     lines: int
-    credits: int
-    events: int
+    credits: int | None
+    events: int | None
     bytes: int
     sha256: str
 
@@ -84,27 +94,27 @@ class About(NamedTuple):
     form: Literal["csv", "parquet"]
     byte_order_mark: bool
     made_at: datetime
-    filters: Filters
-    days: Days
+    asked: Asked
     time_zone: str | None
     program: str
     topic: str
     state: State
 
     def write(self, made: Made) -> str:
-        state, rules = self.state, self.state.rules
+        state, rules, asked = self.state, self.state.rules, self.asked
         return _json(
             {
                 "id": self.export_id,
                 "organization": self.organization,
-                "dataset": "usage",
+                "dataset": asked.dataset,
                 "format": self.form,
                 "byte_order_mark": self.byte_order_mark,
                 "file": self.file,
                 "made_at": write_instant(self.made_at),
-                "days": {"from": self.days.first.isoformat(), "to": self.days.last.isoformat()},
+                "days": {"from": asked.days.first.isoformat(), "to": asked.days.last.isoformat()},
                 "time_zone": self.time_zone,
-                "filters": self.filters._asdict(),
+                "filters": {name: asked.parameters.get(name) for name in Filters._fields},
+                "parameters": asked.parameters,
                 "watermark": {
                     "topic": self.topic,
                     "next_offsets": {str(partition): state.offsets[partition] for partition in sorted(state.offsets)},
@@ -128,7 +138,7 @@ class About(NamedTuple):
                     for days, (currency, price) in state.worth
                 ],
                 "lines": made.lines,
-                "credits": decimal_text(made.credits),
+                "credits": None if made.credits is None else decimal_text(made.credits),
                 "events": made.events,
                 "bytes": made.bytes,
                 "sha256": made.sha256,
@@ -149,6 +159,10 @@ class Manifest(NamedTuple):
     @property
     def filters(self) -> Filters:
         return Filters(**self.body["filters"])
+
+    @property
+    def credits(self) -> int | None:
+        return None if self.body["credits"] is None else _millionths(self.body["credits"])
 
     @property
     def worth(self) -> list[tuple[Days, Worth]]:

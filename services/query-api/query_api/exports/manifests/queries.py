@@ -45,13 +45,18 @@ async def insert_export(
     made_at: datetime,
     manifest: str,
     signature: str | None,
+    request: bytes,
+    sha256: str,
     parts: Sequence[KeptPart] | None,
 ) -> None:
-    """Record a file, and delete what is beyond the limits of the organization. `parts` None: its lines are not kept."""
+    """Record a file, and delete what is beyond the limits of the organization.
+
+    `request`: the same for the same request by the same principal. `parts` None: its lines are not kept.
+    """
     of, number = session.organization_id, UUID(export_id)
     kept = None if parts is None else sum(len(part.lines) + len(part.labels or b"") for part in parts)
     connection = session.connection
-    await connection.execute(SQL["insert_manifest"], of, number, made_at, manifest, signature, kept)
+    await connection.execute(SQL["insert_manifest"], of, number, made_at, manifest, signature, kept, request, sha256)
     rows = [(of, number, at, *part) for at, part in enumerate(parts or ())]
     await connection.executemany(SQL["insert_export_lines"], rows)
     await connection.execute(SQL["lock_exports"], of)  # after the lines, because others wait for it

@@ -16,21 +16,40 @@ SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1)
 
 -- name: insert_manifest
 -- A file that was sent whole. The number of bytes is null if its lines are not kept.
-INSERT INTO export_manifests (organization_id, export_id, made_at, manifest, signature, kept_bytes) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO export_manifests (organization_id, export_id, made_at, manifest, signature, kept_bytes, request, sha256)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: insert_export_lines
 -- A part of the lines of a file.
 INSERT INTO export_lines (organization_id, export_id, position, first_on, begins_at, labels, lines) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: delete_old_manifests
--- Keeps the newest manifests of an organization; the number is $2.
+-- Keeps a number of manifests ($2) of an organization: first the newest of each request, then the second newest of each, and so on.
+-- Between the first and the newest of the same bytes, repeats count as the oldest of their request.
+WITH same AS (
+    SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
+        row_number() OVER (bytes ORDER BY made_at, export_id DESC) > 1 AND row_number() OVER (bytes ORDER BY made_at DESC, export_id) > 1
+            AS is_repeat
+    FROM export_manifests WHERE organization_id = $1
+    WINDOW bytes AS (PARTITION BY coalesce(request, uuid_send(export_id)), sha256)
+), ranked AS (
+    SELECT export_id, made_at, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
+)
 DELETE FROM export_manifests WHERE organization_id = $1 AND export_id IN (
-    SELECT export_id FROM export_manifests WHERE organization_id = $1 ORDER BY made_at DESC, export_id OFFSET $2)
+    SELECT export_id FROM ranked ORDER BY rank, made_at DESC, export_id OFFSET $2)
 
 -- name: delete_old_lines
--- Keeps lines of the newest files of an organization; $2 is the number of bytes.
-WITH summed AS (
-    SELECT export_id, sum(kept_bytes) OVER (ORDER BY made_at DESC, export_id) AS bytes FROM export_manifests WHERE organization_id = $1
+-- Keeps lines of an organization, $2 bytes, in the order of delete_old_manifests among the files that have lines.
+WITH same AS (
+    SELECT export_id, made_at, kept_bytes, coalesce(request, uuid_send(export_id)) AS asked,
+        row_number() OVER (bytes ORDER BY made_at, export_id DESC) > 1 AND row_number() OVER (bytes ORDER BY made_at DESC, export_id) > 1
+            AS is_repeat
+    FROM export_manifests WHERE organization_id = $1 AND kept_bytes IS NOT NULL
+    WINDOW bytes AS (PARTITION BY coalesce(request, uuid_send(export_id)), sha256)
+), ranked AS (
+    SELECT export_id, made_at, kept_bytes, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
+), summed AS (
+    SELECT export_id, sum(kept_bytes) OVER (ORDER BY rank, made_at DESC, export_id) AS bytes FROM ranked
 ), forgotten AS (
     UPDATE export_manifests m SET kept_bytes = NULL FROM summed s
     WHERE m.organization_id = $1 AND m.export_id = s.export_id AND m.kept_bytes > 0 AND s.bytes > $2

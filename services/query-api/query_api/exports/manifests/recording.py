@@ -1,6 +1,7 @@
-"""Records a file while it is sent: its lines, its hash and, when it was sent whole, its manifest."""
+"""Records a file while it is sent: its sums, its hash and, when it was sent whole, its manifest. Of usage, its lines too."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from hashlib import sha256
@@ -9,18 +10,22 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
+from fastapi import Request
 from runtime.postgres.pool import Pool
 
-from query_api.access.state import ExportLimits
+from query_api.access.state import ExportLimits, app_state
 from query_api.auth.minisign import SigningKey
+from query_api.auth.principal import Principal
 from query_api.calendar import Days
 from query_api.contracts.domain.periods import CreditPeriod
-from query_api.contracts.queries import select_contracts, select_days
+from query_api.contracts.queries import select_contracts, select_credit_periods, select_days
 from query_api.db.session import ReadSession, write_as
 from query_api.exports.domain.labels import Label
+from query_api.exports.formats.files import FileWriter
 from query_api.exports.formats.rows import Rows, exact_sum
 from query_api.exports.manifests.kept import KeptPart, begins_of, keep_labels, keep_rows
-from query_api.exports.manifests.manifest import About, Made, State, worth_of_days
+from query_api.exports.manifests.manifest import About, Asked, Made, State, worth_of_days
+from query_api.exports.manifests.measure import Measured
 from query_api.exports.manifests.queries import insert_export, select_offsets, select_rules
 from query_api.freshness.queries import select_watermark
 
@@ -62,15 +67,16 @@ class Store(NamedTuple):
 
 
 class Recording:
-    """Of one file."""
+    """Of one file. `request` is the same for the same request by the same principal."""
 
-    def __init__(self, about: About, store: Store) -> None:
-        self._about, self._store = about, store
+    def __init__(self, about: About, request: bytes, store: Store) -> None:
+        self._about, self._request, self._store = about, request, store
         self._kept: list[KeptPart] | None = []
         self._kept_bytes = 0
         self._labels: bytes | None = None
         self._lines = self._credits = self._events = 0
         self._hash, self._bytes = sha256(), 0
+        self._measured: Measured | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -94,6 +100,10 @@ class Recording:
         if self._kept_bytes > self._store.limits.file_bytes:
             self._kept = None
 
+    def measure(self, measured: Measured) -> None:
+        """The file has these sums, and no lines are kept."""
+        self._measured, self._kept = measured, None
+
     async def record(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The pieces of the file. The client learns that the file is whole only after it is recorded."""
         async with aclosing(pieces):
@@ -105,10 +115,32 @@ class Recording:
 
     async def _save(self) -> None:
         about, key = self._about, self._store.key
-        text = about.write(Made(self._lines, self._credits, self._events, self._bytes, self._hash.hexdigest()))
+        digest = self._hash.hexdigest()
+        made = Made(self._lines, self._credits, self._events, self._bytes, digest)
+        if self._measured is not None:
+            made = Made(self._measured.lines, self._measured.credits, None, self._bytes, digest)
+        text = about.write(made)
         comment = f"{about.organization} {about.file} {about.export_id}"
         signature = None if key is None else key.sign(text.encode(), " ".join(comment.split()))
         async with write_as(self._store.pool, about.organization) as session:
             await insert_export(
-                session, self._store.limits, about.export_id, about.made_at, text, signature, self._kept
-            )
+                session, self._store.limits, about.export_id, about.made_at, text, signature, self._request, digest,
+                self._kept,
+            )  # fmt: skip
+
+
+async def begin_recording(
+    request: Request, session: ReadSession, principal: Principal, asked: Asked, file: str, writer: FileWriter
+) -> Recording | None:
+    """Reads the state of the snapshot. None: the organization is unknown."""
+    if session.organization_id is None:
+        return None
+    app = app_state(request)
+    state = await read_state(session, app.topic, asked.days, await select_credit_periods(session))
+    bom = bool(asked.parameters.get("bom", False))
+    about = About(
+        new_id(), principal.organization, file, writer.extension, bom, app.now(), asked, session.organization.time_zone,
+        program(), app.topic, state,
+    )  # fmt: skip
+    key = json.dumps([principal.subject, asked.dataset, writer.extension, asked.parameters], sort_keys=True)
+    return Recording(about, sha256(key.encode()).digest(), Store(app.pool, app.export_key, app.export_limits))

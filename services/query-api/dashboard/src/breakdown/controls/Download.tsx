@@ -34,6 +34,7 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
     shown: `/api/v1/export/usage.csv${writeSearch(shown)}`,
     table: `/api/v1/export/table.csv${writeSearch(query)}`,
     people: `/api/v1/export/people.csv${writeSearch({ ...days })}`,
+    peopleParquet: `/api/v1/export/people.parquet${writeSearch({ ...days })}`,
     focus: `/api/v1/export/focus.csv${writeSearch({ ...days })}`,
     focus14: `/api/v1/export/focus.csv${writeSearch({ ...days, version: "1.4" })}`,
     focusParquet: `/api/v1/export/focus.parquet${writeSearch({ ...days })}`,
@@ -89,9 +90,18 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
             </>
           )}
           {url.tab === "people" && showsPeople && (
-            <FileItem href={files.people} icon={<IconUsers size={18} stroke={1.5} />} name="Usage by person (.csv)">
-              All products, a line per day, person, group, labels, feature and agent
-            </FileItem>
+            <>
+              <FileItem href={files.people} icon={<IconUsers size={18} stroke={1.5} />} name="Usage by person (.csv)">
+                All products, a line per day, person, group, labels, feature and agent
+              </FileItem>
+              <FileItem
+                href={files.peopleParquet}
+                icon={<IconUsers size={18} stroke={1.5} />}
+                name="Usage by person (.parquet)"
+              >
+                The same with types
+              </FileItem>
+            </>
           )}
           <FileItem href={files.focus14} icon={<IconReportMoney size={18} stroke={1.5} />} name="FOCUS 1.4 (.csv)">
             All products, for finance tools, with purchases of credits
@@ -119,7 +129,7 @@ export function Download({ range }: { range: Schemas["DateRange"] | undefined })
             onClick={() => change({ panel: "exports" }, "push")}
           >
             Downloaded files
-            <span className={classes.about}>What has changed since a file of usage</span>
+            <span className={classes.about}>What has changed since a file was made</span>
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>

@@ -1,0 +1,40 @@
+"""The file of a breakdown."""
+
+from fastapi import Request
+
+from query_api.access.state import app_state
+from query_api.calendar import today_in
+from query_api.db.session import ReadSession
+from query_api.exports.domain.cells import surfaces_in_name
+from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
+from query_api.exports.formats.files import FileWriter, lines_of
+from query_api.exports.parts import BOM, who_in_name
+from query_api.exports.planned import Planned
+from query_api.http.problems import invalid_parameter
+from query_api.usage.breakdown.compute import read_breakdown
+from query_api.usage.breakdown.names import names_of
+from query_api.usage.breakdown.schemas import BreakdownQuery
+from query_api.usage.versions import select_usage_version
+
+
+class TableCsvQuery(BreakdownQuery):
+    bom: bool = BOM
+
+
+async def plan_table(request: Request, session: ReadSession, query: BreakdownQuery, writer: FileWriter) -> Planned:
+    """Raises ApiProblem."""
+    if query.limit is not None or query.after is not None:
+        raise invalid_parameter("limit" if query.after is None else "after", "a file always has all rows")
+    app = app_state(request)
+    today = today_in(session.organization.time_zone, app.now())
+    version = await select_usage_version(session, app.topic)
+    table = (await read_breakdown(session, names_of(request), app.cache, query, today, version)).compute()
+    what = (
+        "table", query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
+        "categories-of-now" if query.categories == "now" else None, who_in_name(query),
+    )  # fmt: skip
+    lines = lines_of(table_lines(table.rows, table.total, writer.rules))
+    return Planned(
+        "table", table.days, what, writer, lines, tuple(TABLE_COLUMNS), None, credits=table.total,
+        is_of_some=query.names_who, is_read=True,
+    )  # fmt: skip
