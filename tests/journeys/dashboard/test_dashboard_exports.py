@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
+import pyarrow.parquet as pq
 import pytest
 from playwright.async_api import Browser, expect
 from support.clients.browser import Who, needs_chromium, visiting
@@ -65,7 +67,9 @@ async def test_a_late_event_is_in_the_changes_of_a_downloaded_file(
         await visit.page.keyboard.press("Enter")
         await expect(button).to_have_attribute("aria-expanded", "true")
         causes = exported.get_by_role("row")
-        await expect(causes).to_have_text(["CauseCredits", "Counted since+2.25", "Corrected−1.00", "Difference+1.25"])
+        await expect(causes).to_have_text(
+            ["CauseChangesCredits", "Counted since1+2.25", "Corrected1−1.00", "Difference+1.25"]
+        )
         changes = exported.get_by_role("list", name="largest changes").get_by_role("listitem")
         await expect(changes).to_have_count(2)
         await expect(changes.first).to_contain_text("web_search · web+2.25")
@@ -89,3 +93,44 @@ async def test_a_late_event_is_in_the_changes_of_a_downloaded_file(
             await asyncio.to_thread(subprocess.run, command, check=True, timeout=20)
         await visit.page.keyboard.press("Escape")
         await expect(panel).to_have_count(0)
+
+
+async def test_the_menu_has_files_by_person_and_each_is_compared(stack: WholeStack, browser: Browser) -> None:
+    name = f"org_people_{uuid4().hex[:8]}"
+    at = datetime.now(UTC) - timedelta(hours=2)
+
+    def of_ada(credits: str) -> dict[str, object]:
+        envelope = {"subject": name, "time": rfc3339(at), "id": uuid4().hex}
+        return usage(
+            feature="jira_search", surface="slack", credits=credits, actor={"id": "usr_ada"}, envelope=envelope
+        )
+
+    stack.post([organization(name), member(name, "Ada", "super_admin"), of_ada("5")]).raise_for_status()
+    await until_used(stack, name, "5")
+    async with visiting(browser, stack.origin, accept_downloads=True) as visit:
+        await visit.sign_in(Who(name), "/?tab=people&range=all")
+        await visit.page.get_by_role("button", name="More formats").click()
+        await expect(visit.page.get_by_role("menuitem", name="Usage by person (.csv)")).to_be_visible()
+        async with visit.page.expect_download() as downloading:
+            await visit.page.get_by_role("menuitem", name="Usage by person (.parquet)").click()
+        download = await downloading.value
+        assert re.fullmatch(rf"flexcredits_{name}_.*_people\.parquet", download.suggested_filename)
+        table = pq.read_table(io.BytesIO(Path(await download.path()).read_bytes()))
+        assert (table.num_rows, sum(table["credits"].to_pylist())) == (1, Decimal(5))
+        assert table["actor_kind"].to_pylist() == ["user"]
+
+        async def changes() -> str:
+            await visit.page.goto(f"{stack.origin}/?tab=people&range=all&panel=exports")
+            exported = visit.page.get_by_test_id("exported-file").first
+            await expect(exported).to_contain_text("5 credits · 1 line")
+            await expect(exported.get_by_role("link", name="Same file again")).to_have_count(0)
+            await exported.get_by_role("button", name="What has changed").click()
+            return await exported.get_by_test_id("changes").inner_text()
+
+        assert await changes() == "Nothing has changed since."
+        await visit.assert_accessible("a file by person")
+        stack.post([of_ada("2.25")]).raise_for_status()
+        await until_used(stack, name, "7.25")
+        text = await changes()
+        assert "5 credits in the file, 7.25 today, difference +2.25" in text
+        assert "Lines: 1 in the file, 1 today." in text

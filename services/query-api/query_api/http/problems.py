@@ -61,7 +61,6 @@ TYPES = {
     "nothing-to-reveal": ProblemType(409, "Nothing to reveal"),
     "nothing-to-resend": ProblemType(409, "Nothing to resend"),
     "lines-not-kept": ProblemType(409, "Lines are no longer kept"),
-    "days-not-kept": ProblemType(409, "Days are no longer kept"),
     "written-differently": ProblemType(409, "This release writes other bytes"),
     "too-many-channels": ProblemType(409, "Too many channels"),
     "channel-stopped": ProblemType(409, "Channel stopped"),

@@ -32,8 +32,8 @@ function FileChanges({ data }: { data: Schemas["FileChanges"] }) {
         </p>
       )}
       <p className={classes.quiet}>
-        {format.count(data.lines_before)} lines in the file, {format.count(data.lines_now)} today. The causes are known for files of usage
-        whose lines are kept.
+        Lines: {format.count(data.lines_before)} in the file, {format.count(data.lines_now)} today. Causes are known
+        only for files of usage whose lines are kept.
       </p>
     </div>
   )
@@ -43,7 +43,8 @@ function LineChanges({ data }: { data: Schemas["Changes"] }) {
   const format = useFormat()
   const signed = useSigned()
   const causes = causesOf(data)
-  if (causes.length === 0) return <p data-testid="changes">Nothing has changed since.</p>
+  const lost = data.not_compared.map(({ from, to }) => format.days(from, to)).join(", ")
+  if (causes.length === 0 && !lost) return <p data-testid="changes">Nothing has changed since.</p>
   return (
     <div className={classes.content} data-testid="changes">
       <table className={classes.causes}>
@@ -53,13 +54,15 @@ function LineChanges({ data }: { data: Schemas["Changes"] }) {
         <thead>
           <tr>
             <th scope="col">Cause</th>
+            <th scope="col">Changes</th>
             <th scope="col">Credits</th>
           </tr>
         </thead>
         <tbody>
-          {causes.map(({ cause, credits }) => (
+          {causes.map(({ cause, credits, changes }) => (
             <tr key={cause}>
               <th scope="row">{CAUSES[cause]}</th>
+              <td>{format.count(changes)}</td>
               <td>{signed(credits)}</td>
             </tr>
           ))}
@@ -67,10 +70,12 @@ function LineChanges({ data }: { data: Schemas["Changes"] }) {
         <tfoot>
           <tr>
             <th scope="row">Difference</th>
+            <td />
             <td>{signed(data.difference)}</td>
           </tr>
         </tfoot>
       </table>
+      {lost && <p className={classes.quiet}>Not compared, because the time zone has changed: {lost}.</p>}
       <Worth data={data} />
       <ul className={classes.changes} aria-label="largest changes">
         {data.changes.map((change) => (

@@ -20,13 +20,7 @@ export function nameOfChange(change: Schemas["Change"]): string {
     .join(" · ")
 }
 
-/** The causes to show: those that changed something, by their own changes where these add up to 0. */
-export function causesOf({ causes, changes, re_rated }: Schemas["Changes"]): Schemas["CauseTotal"][] {
-  return causes.filter(
-    ({ cause, credits, events }) =>
-      Number(credits) !== 0 ||
-      events !== 0 ||
-      changes.some((change) => change.cause === cause) ||
-      (cause === "re_rated" && re_rated.length > 0),
-  )
+/** The causes to show: those that changed something, also if their changes add up to 0 or are too small to be listed. */
+export function causesOf({ causes }: Schemas["Changes"]): Schemas["CauseTotal"][] {
+  return causes.filter(({ changes }) => changes > 0)
 }

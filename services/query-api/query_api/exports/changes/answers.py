@@ -15,6 +15,7 @@ from query_api.exports.changes.schemas import (
     ExportedFile,
     ExportManifest,
     FileChanges,
+    NotComparedDays,
     RePriced,
     WorthChange,
 )
@@ -40,7 +41,12 @@ def answer_changes(
         events_before=then.events,
         events_now=now.events,
         causes=[
-            CauseTotal(cause=cause, credits=compared.totals[cause].credits, events=compared.totals[cause].events)
+            CauseTotal(
+                cause=cause,
+                credits=compared.totals[cause].credits,
+                events=compared.totals[cause].events,
+                changes=compared.numbers[cause],
+            )
             for cause in CAUSES
         ],
         worth=[
@@ -62,7 +68,13 @@ def answer_changes(
             for change in compared.prices[-limit:]
         ],
         changes=[answer_change(each) for each in compared.largest],
-        left_out=compared.left_out,
+        left_out=sum(compared.numbers.values()) - compared.numbers["re_rated"] - len(compared.largest),
+        not_compared=[
+            NotComparedDays(
+                **{"from": each.days.first}, to=each.days.last, credits=each.then.credits, events=each.then.events
+            )
+            for each in compared.not_compared
+        ],
         time_zone=time_zone,
         complete_to=complete_to,
     )

@@ -53,13 +53,13 @@ class DayCredits(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """Of some days. `largest` has at most as many as were asked for, `number` counts all."""
+    """Of some days. `largest` has at most as many as were asked for, `numbers` counts all."""
 
     then: Total
     now: Total
     totals: Mapping[Cause, Total]
     largest: Sequence[Difference]
-    number: int
+    numbers: Mapping[Cause, int]
     by_day: Mapping[date, DayCredits]
 
 
@@ -125,20 +125,19 @@ def compare(
     at_now = find_labels(series, days, labels_now)
     totals = {cause: Total(exact_sum(credits), exact_sum(events)) for cause, (credits, events) in by_cause.items()}
     largest: list[Difference] = []
-    number = 0
+    numbers: dict[Cause, int] = {}
     for cause, (credits, events) in by_cause.items():
         differs = np.flatnonzero((credits != 0) | (events != 0))
-        number += len(differs)
+        numbers[cause] = len(differs)
         for at in _largest(differs, credits, events, most):
             label = labels_now[at_now[at]]
             day = date.fromordinal(int(days[at]))
             largest.append(Difference(cause, day, label, label.category, int(credits[at]), int(events[at])))
     at_then = np.where(np.isin(keys, then.keys, assume_unique=True), find_labels(series, days, labels_then), -1)
-    more, swapped = _recategorized(days, before, (at_then, labels_then), (at_now, labels_now), most)
+    more, numbers["recategorized"] = _recategorized(days, before, (at_then, labels_then), (at_now, labels_now), most)
     largest += more
-    number += swapped
     return Differences(
-        _total(then), _total(now), totals, take_largest(largest, most), number, _by_day(days, before, after)
+        total_of(then), total_of(now), totals, take_largest(largest, most), numbers, _by_day(days, before, after)
     )
 
 
@@ -165,14 +164,23 @@ def _recategorized(
 
 
 def take_largest(differences: Iterable[Difference], most: int) -> list[Difference]:
-    """In the order of amounts; the two sides of a new category stay together."""
-    return sorted(
-        differences,
-        key=lambda each: (-abs(each.credits), -abs(each.events), each.day, each.label.series_id, each.cause),
-    )[:most]
+    """In the order of amounts. The two sides of a new category stay together: both are taken, or none."""
+    ordered = sorted(differences, key=_place)
+    if (
+        len(ordered) > most > 0
+        and ordered[most].cause == "recategorized"
+        and _place(ordered[most - 1]) == _place(ordered[most])
+    ):
+        most -= 1
+    return ordered[:most]
 
 
-def _total(sums: Sums) -> Total:
+def _place(each: Difference) -> tuple[int, int, date, int, Cause]:
+    """The same for both sides of a new category, and for no others."""
+    return -abs(each.credits), -abs(each.events), each.day, each.label.series_id, each.cause
+
+
+def total_of(sums: Sums) -> Total:
     return Total(exact_sum(sums.usage) + exact_sum(sums.corrected), exact_sum(sums.events))
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from itertools import groupby
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from query_api.calendar import Days
@@ -17,12 +18,14 @@ from query_api.exports.changes.differences import (
     DayCredits,
     Difference,
     Differences,
+    Sums,
     Total,
     compare,
     cut_days,
     sums_of,
     sums_of_days,
     take_largest,
+    total_of,
 )
 from query_api.exports.changes.queries import select_series_between, sum_days_of_quarters
 from query_api.exports.changes.rerun import KeptLines, read_kept
@@ -39,14 +42,24 @@ QUARTERS_KEPT = timedelta(days=466)
 """Quarters of an hour are kept as long as the ledger: days of another zone are read from them."""
 
 
+class NotCompared(NamedTuple):
+    """Days that began at other instants, of which no quarters of an hour are kept, and what the file has of them."""
+
+    days: Days
+    then: Total
+
+
 class Compared(NamedTuple):
+    """`numbers` of differences, which `largest` has some of."""
+
     then: Total
     now: Total
     totals: dict[Cause, Total]
+    numbers: dict[Cause, int]
     largest: list[Difference]
-    left_out: int
     worth: dict[str | None, WorthDifference]
     prices: list[PriceChange]
+    not_compared: list[NotCompared]
 
 
 async def compare_with_today(
@@ -62,16 +75,20 @@ async def compare_with_today(
     catalog = await read_catalog(session, products, today)
     used = await select_days(session)
     await prepare_copy(session)
-    total = Compared(Total(0, 0), Total(0, 0), dict.fromkeys(CAUSES, Total(0, 0)), [], 0, {}, [])
+    none = Total(0, 0)
+    total = Compared(none, none, dict.fromkeys(CAUSES, none), dict.fromkeys(CAUSES, 0), [], {}, [], [])
     by_day: dict[date, DayCredits] = {}
     async with aclosing(_segments(session, export_id, manifest, used)) as segments:
         async for segment in segments:
-            async with aclosing(_compare_days(session, manifest, segment, series, catalog, now, most)) as compared:
+            async with aclosing(_compare_days(session, segment, series, catalog, now, most)) as compared:
                 async for found in compared:
                     if time.monotonic() > until:  # not a timeout: an aborted COPY would cost the connection
                         raise ApiProblem(
                             "unavailable", f"The lines could not be compared within {COMPARE_WITHIN_S:.0f} s."
                         )
+                    if isinstance(found, NotCompared):
+                        total = total._replace(not_compared=_join([*total.not_compared, found]))
+                        continue
                     by_day |= found.by_day
                     total = _add(total, found, most)
     worth = []
@@ -79,7 +96,7 @@ async def compare_with_today(
         contracts, periods = await select_contracts(session), await select_credit_periods(session)
         worth = await asyncio.to_thread(worth_of_days, contracts, periods, Days(min(by_day), max(by_day)))
     amounts, prices = compare_worth(by_day, manifest.worth, worth)
-    return total._replace(worth=amounts, prices=prices)
+    return total._replace(worth=amounts, prices=prices, numbers=total.numbers | {"re_rated": len(prices)})
 
 
 class _Segment(NamedTuple):
@@ -118,55 +135,77 @@ async def _segments(
         yield segment
 
 
+Begin = Literal["same", "moved", "lost"]
+"""Whether a day begins and ends as in the file, or else whether quarters of an hour are kept of it."""
+
+
 async def _compare_days(
     session: ReadSession,
-    manifest: Manifest,
     segment: _Segment,
     series: Sequence[UsedSeries],
     catalog: Catalog,
     now: datetime,
     most: int,
-) -> AsyncGenerator[Differences, None]:
+) -> AsyncGenerator[Differences | NotCompared, None]:
     """As many days at once as have ROWS_AT_ONCE lines, because there may be many more series today."""
     begins, kept = segment.begins_at, segment.kept
     then = await asyncio.to_thread(sums_of, [(part.days, part.labels, part.rows) for part in kept])
     labels_then = kept[0].labels if kept else []
     chosen = [each.series_id for each in series]
     ids = await select_used_series(session, segment.days) | {label.series_id for label in labels_then}
-    has_moved = list(begins) != begins_of(segment.days, session.organization.time_zone)
-    if has_moved:
-        if begins[0] < now - QUARTERS_KEPT:
-            raise ApiProblem(
-                "days-not-kept",
-                f"The days of the file are those of {manifest.body['time_zone']}. Usage by quarters of an hour, which has "
-                "what is on another day now, is kept for 466 days only.",
-            )
+    days_of = [segment.days.first + at * ONE_DAY for at in range(len(begins) - 1)]
+    today_begins = begins_of(segment.days, session.organization.time_zone)
+    states = [_state(begins, today_begins, at, now) for at in range(len(days_of))]
+    if "moved" in states:
         ids |= await select_series_between(session, begins[0], begins[-1])
     of_days = [each for each in series if each.series_id in ids]
     at_once = max(1, ROWS_AT_ONCE // max(1, len(of_days)))
-    for at in range(0, len(begins) - 1, at_once):
-        some_begins = begins[at : at + at_once + 1]
-        first = segment.days.first + at * ONE_DAY
-        days = Days(first, first + (len(some_begins) - 2) * ONE_DAY)
-        as_then = None
-        if has_moved:
-            rows = await sum_days_of_quarters(session, some_begins, chosen)
-            as_then = await asyncio.to_thread(sums_of_days, [(first.toordinal() + row.day, *row[1:]) for row in rows])
+    for days, state in _runs(days_of, states, at_once):
+        if state == "lost":
+            yield NotCompared(days, total_of(cut_days(then, days)))
+            continue
+        as_then: Sums | None = None
+        if state == "moved":
+            at, after = ((day - segment.days.first).days for day in (days.first, days.last + ONE_DAY))
+            rows = await sum_days_of_quarters(session, begins[at : after + 1], chosen)
+            first = days.first.toordinal()
+            as_then = await asyncio.to_thread(sums_of_days, [(first + row.day, *row[1:]) for row in rows])
         labels = await asyncio.to_thread(build_labels, of_days, days, catalog)
         pieces = [(some, labels, found) async for some, found in read_usage_rows(session, labels, days, None)]
         today = await asyncio.to_thread(sums_of, pieces)
         yield await asyncio.to_thread(compare, cut_days(then, days), today, as_then, labels_then, labels, most)
 
 
+def _state(then: Sequence[datetime], today: Sequence[datetime], at: int, now: datetime) -> Begin:
+    if tuple(then[at : at + 2]) == tuple(today[at : at + 2]):
+        return "same"
+    return "lost" if then[at] < now - QUARTERS_KEPT else "moved"
+
+
+def _runs(days: Sequence[date], states: Sequence[Begin], at_once: int) -> Iterator[tuple[Days, Begin]]:
+    """Days in a row of the same state, at most `at_once`."""
+    for state, run in groupby(zip(days, states, strict=True), key=lambda each: each[1]):
+        some = [day for day, _ in run]
+        for at in range(0, len(some), at_once):
+            piece = some[at : at + at_once]
+            yield Days(piece[0], piece[-1]), state
+
+
+def _join(found: list[NotCompared]) -> list[NotCompared]:
+    """The last two as one, if their days are in a row."""
+    if len(found) > 1 and found[-2].days.last + ONE_DAY == found[-1].days.first:
+        one, other = found[-2:]
+        return [*found[:-2], NotCompared(Days(one.days.first, other.days.last), _sum(one.then, other.then))]
+    return found
+
+
 def _add(total: Compared, found: Differences, most: int) -> Compared:
-    largest = take_largest([*total.largest, *found.largest], most)
-    number = total.left_out + len(total.largest) + found.number
     return total._replace(
         then=_sum(total.then, found.then),
         now=_sum(total.now, found.now),
         totals={cause: _sum(total.totals[cause], found.totals.get(cause, Total(0, 0))) for cause in CAUSES},
-        largest=largest,
-        left_out=number - len(largest),
+        numbers={cause: total.numbers[cause] + found.numbers.get(cause, 0) for cause in CAUSES},
+        largest=take_largest([*total.largest, *found.largest], most),
     )
 
 

@@ -92,6 +92,10 @@ class CauseTotal(ResponseBody):
     )
     credits: Credits = Field(description="Its part of the difference.")
     events: int
+    changes: int = Field(
+        description="The number of all changes of this cause, also of those beyond `limit`. A new category is two of them, which "
+        "are listed both or not at all; re_rated: of days."
+    )
 
 
 class Change(ResponseBody):
@@ -137,6 +141,15 @@ class RePriced(ResponseBody):
     now: DayPrice
 
 
+class NotComparedDays(ResponseBody):
+    """Days of the file that began at other instants, and of which no quarters of an hour are kept: they have no causes."""
+
+    from_: date = Field(alias="from")
+    to: date
+    credits: Credits = Field(description="The file's credits of these days. `credits_before` has none of them.")
+    events: int
+
+
 class Changes(ResponseBody):
     """What differs today from a file whose lines are kept."""
 
@@ -152,6 +165,10 @@ class Changes(ResponseBody):
     re_rated: list[RePriced] = Field(description="The latest ones, up to `limit`.")
     changes: list[Change] = Field(description="The largest ones.")
     left_out: int = Field(description="Number of changes beyond `limit`. `causes` include them.")
+    not_compared: list[NotComparedDays] = Field(
+        description="Days of another time zone of which nothing else is said, because usage by quarters of an hour is kept "
+        "for 466 days only."
+    )
     time_zone: TimeZone
     complete_to: CompleteTo
 
