@@ -53,7 +53,7 @@ class DayCredits(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """Of some days. `largest` has at most as many as were asked for, `numbers` counts all."""
+    """Of some days. `largest` has as many as were asked for, or one more, `numbers` counts all."""
 
     then: Total
     now: Total
@@ -164,15 +164,16 @@ def _recategorized(
 
 
 def take_largest(differences: Iterable[Difference], most: int) -> list[Difference]:
-    """In the order of amounts. The two sides of a new category stay together: both are taken, or none."""
+    """In the order of amounts. The two sides of a new category stay together: one more than `most`, if these would part them."""
     ordered = sorted(differences, key=_place)
-    if (
-        len(ordered) > most > 0
-        and ordered[most].cause == "recategorized"
-        and _place(ordered[most - 1]) == _place(ordered[most])
-    ):
-        most -= 1
+    if len(ordered) > most > 0 and _place(ordered[most - 1]) == _place(ordered[most]):
+        most += 1
     return ordered[:most]
+
+
+def cut_pair(largest: Sequence[Difference], most: int) -> list[Difference]:
+    """At most `most`: without both sides of the last new category, if there is one more."""
+    return list(largest if len(largest) <= most else largest[: most - 1])
 
 
 def _place(each: Difference) -> tuple[int, int, date, int, Cause]:

@@ -22,6 +22,7 @@ from query_api.exports.changes.differences import (
     Total,
     compare,
     cut_days,
+    cut_pair,
     sums_of,
     sums_of_days,
     take_largest,
@@ -96,7 +97,8 @@ async def compare_with_today(
         contracts, periods = await select_contracts(session), await select_credit_periods(session)
         worth = await asyncio.to_thread(worth_of_days, contracts, periods, Days(min(by_day), max(by_day)))
     amounts, prices = compare_worth(by_day, manifest.worth, worth)
-    return total._replace(worth=amounts, prices=prices, numbers=total.numbers | {"re_rated": len(prices)})
+    numbers = total.numbers | {"re_rated": len(prices)}
+    return total._replace(worth=amounts, prices=prices, numbers=numbers, largest=cut_pair(total.largest, most))
 
 
 class _Segment(NamedTuple):

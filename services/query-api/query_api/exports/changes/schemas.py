@@ -178,7 +178,7 @@ class FileChanges(ResponseBody):
 
     compared: Literal["file"] = "file"
     export_id: str
-    same_bytes: bool = Field(description="focus.parquet has the watermark in its metadata: its bytes change with it.")
+    same_bytes: bool = Field(description="False of focus.parquet, whose metadata has the time at which it was made.")
     lines_before: int
     lines_now: int
     credits_before: Credits | None = Field(description="As `credits` of the manifest.")
