@@ -1,4 +1,4 @@
-"""Metadata of FOCUS 1.4: Dataset Instance and Recency (specification 1.4, Metadata), as JSON and in Parquet files."""
+"""Metadata of FOCUS 1.4: Dataset Instance, Schema and Recency (specification 1.4, Metadata), as JSON and in Parquet files."""
 
 import io
 import json
@@ -8,12 +8,18 @@ from typing import Any
 import pyarrow.parquet as pq
 from query_api.calendar import Days
 from query_api.exports.focus.domain.columns import TABLES
-from query_api.exports.focus.domain.metadata import describe_datasets
+from query_api.exports.focus.domain.metadata import describe_datasets, describe_schema
 from support.data.table_rows import TableRows
 from support.services.query_api import Api
 
 NOW = datetime(2026, 11, 22, 12, 0, 30, 999, tzinfo=UTC)
 DAYS = Days(date(2026, 11, 21), date(2026, 11, 22))
+IDS = [
+    "9d36b957-68f2-5bd0-a9f0-5670095fec21",
+    "85deff46-1c6a-5eda-b666-eb8b5c426991",
+    "73814e62-67b0-55a8-8db2-88ca44bc405d",
+    "9f6a69d4-8362-5b6a-be7c-9f54934d82ee",
+]
 
 
 def test_days_before_the_watermark_are_complete() -> None:
@@ -42,6 +48,24 @@ def test_days_before_the_watermark_are_complete() -> None:
     }
 
 
+def test_a_schema_has_every_column_with_its_type_and_its_date_is_that_of_its_columns() -> None:
+    """When this fails because columns have changed, SCHEMA_CREATED is the day of the change."""
+    schemas = {each: describe_schema("org_acme", each) for each in TABLES}
+    for dataset, schema in schemas.items():
+        assert [each["ColumnName"] for each in schema["ColumnDefinition"]] == list(TABLES[dataset].columns)
+        assert schema["DatasetInstanceId"] == f"org_acme/focus-1.4/{dataset}"
+        kinds = {type(value) for each in schema["ColumnDefinition"] for value in each.values()}
+        assert kinds <= {str, int}
+    costs = {each["ColumnName"]: each for each in schemas["cost-and-usage"]["ColumnDefinition"]}
+    assert costs["BilledCost"] == {"ColumnName": "BilledCost", "DataType": "Decimal", "NumericPrecision": 38, "NumberScale": 12}  # fmt: skip
+    assert [costs[name]["DataType"] for name in ("ChargePeriodStart", "Tags", "x_Events", "x_PriceUnknown", "SkuId")] == [
+        "Date/Time", "JSON", "Integer", "Boolean", "String",
+    ]  # fmt: skip
+    ids = [schema["SchemaId"] for schema in schemas.values()]
+    assert {schema["CreationDate"] for schema in schemas.values()} == {"2026-11-30T00:00:00Z"}
+    assert ids == IDS
+
+
 def test_without_a_watermark_nothing_is_said_about_recency() -> None:
     found = describe_datasets(["billing-period"], "org_acme", DAYS, DAYS, "UTC", None, True, NOW)
     assert (len(found["DatasetInstance"]), found["Recency"]) == (1, [])
@@ -62,7 +86,7 @@ async def test_a_parquet_file_has_the_metadata_of_its_dataset(api: Api, db: Tabl
         file = await api.ask(f"/api/v1/export/focus.parquet?{days}&dataset={dataset}")
         metadata = pq.read_metadata(io.BytesIO(file.content)).metadata
         assert metadata[b"FocusVersion"] == b"1.4"
-        for part in ("DatasetInstance", "Recency"):
+        for part in ("DatasetInstance", "Schema", "Recency"):
             assert json.loads(metadata[part.encode()]) == [everything[part][at]]
 
 

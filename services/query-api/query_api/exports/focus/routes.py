@@ -50,7 +50,7 @@ async def get_focus_parquet(
 async def get_focus_metadata(
     request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[RangeQuery, Query()]
 ) -> FileResponse:
-    """Metadata of FOCUS 1.4 about the datasets of these days: Dataset Instance, and Recency from the watermark.
+    """Metadata of FOCUS 1.4 about the datasets of these days: Dataset Instance, Schema, and Recency from the watermark.
 
     A day is complete if its end is not after the watermark; usage that arrives late changes it still. Without a watermark,
     Recency is empty. Parquet files have the metadata of their dataset in their key-value metadata, each part as JSON.

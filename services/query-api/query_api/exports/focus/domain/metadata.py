@@ -1,15 +1,33 @@
-"""Metadata of FOCUS 1.4: Dataset Instance, and Recency from the watermark. Pure."""
+"""Metadata of FOCUS 1.4: Dataset Instance, Schema, and Recency from the watermark. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from query_api.calendar import Days
 from query_api.exports.domain.focus import each_day, instant
+from query_api.exports.domain.kinds import Kind
 from query_api.exports.domain.labels import ONE_DAY
 from query_api.exports.focus.domain.columns import TABLES, Dataset
 
 VERSION = "1.4"
+SCHEMA_CREATED = "2026-11-30T00:00:00Z"
+"""When the columns of a dataset, or their types, changed last."""
+
+_DECIMAL, _WIDE = {"DataType": "Decimal", "NumberScale": 6}, 38
+_TYPES: dict[Kind, dict[str, Any]] = {
+    "text": {"DataType": "String"},
+    "json": {"DataType": "JSON"},
+    "instant": {"DataType": "Date/Time"},
+    "day": {"DataType": "Date/Time"},
+    "cost": {"DataType": "Decimal", "NumericPrecision": _WIDE, "NumberScale": 12},
+    "credits": {**_DECIMAL, "NumericPrecision": 19},
+    "sum": {**_DECIMAL, "NumericPrecision": _WIDE},
+    "share": {**_DECIMAL, "NumericPrecision": _WIDE},
+    "count": {"DataType": "Integer"},
+    "flag": {"DataType": "Boolean"},
+}
 
 
 def describe_datasets(
@@ -51,7 +69,21 @@ def describe_datasets(
                 has_end = is_all_counted and days.last < date.max
                 about["DatasetInstanceComplete"] = has_end and instant(days.last + ONE_DAY, time_zone) <= updated_at
             recency.append(about)
-    return {"FocusVersion": VERSION, "DatasetInstance": instances, "Recency": recency}
+    schemas = [describe_schema(organization, each) for each in datasets]
+    return {"FocusVersion": VERSION, "DatasetInstance": instances, "Schema": schemas, "Recency": recency}
+
+
+def describe_schema(organization: str, dataset: Dataset) -> dict[str, Any]:
+    """The columns of a dataset with their types. The id is another one whenever they change."""
+    columns = [{"ColumnName": name, **_TYPES[kind]} for name, kind in TABLES[dataset].columns.items()]
+    instance = _id(organization, dataset)
+    return {
+        "SchemaId": str(uuid5(NAMESPACE_URL, f"{instance} {columns}")),
+        "DatasetInstanceId": instance,
+        "FocusVersion": VERSION,
+        "CreationDate": SCHEMA_CREATED,
+        "ColumnDefinition": columns,
+    }
 
 
 def _sectors(days: Days, time_zone: str | None, complete_to: str, is_all_counted: bool) -> list[dict[str, Any]]:
