@@ -42,6 +42,7 @@ from latency_load import measure_latency, measure_restart
 from processes import exact_cpu, tree_cpu
 from projection.backtest import bench_forecast
 from query_load import LIMITS_MS, describe_queries, fill_history, measure_queries
+from recording_load import measure_recording
 from servers import embedded_postgres, kafka_and_postgres
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
 from support.infra.service_process import eventually, free_port, running
@@ -247,8 +248,17 @@ async def bench_csv(runs: int) -> None:
             seconds = ", ".join(f"{file} {taken:.2f} s" for file, taken in files[-1].items())
             print(f"csv run {run + 1}: {seconds}; peak {peak:.0f} MB after all", flush=True)
         report("csv", results, lambda result: result.lines_per_second, "{:,.0f} lines/s")
+        await bench_recording(database.roles["flexcredits_api"], runs)
         for parquet, csv in (("usage.parquet", "usage.csv"), ("focus.parquet", "focus.csv?version=1.4")):
             report(f"{parquet} to {csv} (limit 1.3)", [taken[parquet] / taken[csv] for taken in files], float, "{:.2f}")
+
+
+async def bench_recording(dsn: str, turns: int) -> None:
+    taken = await measure_recording(dsn, turns)
+    for run, (without, with_it) in enumerate(taken, 1):
+        print(f"recording turn {run}: CPU per line {without:.2f} us, recorded {with_it:.2f} us", flush=True)
+    report("recording usage.csv, CPU per line", [after - before for before, after in taken], float, "{:.2f} us")
+    report("recording usage.csv, share of CPU", [after / before - 1 for before, after in taken], float, "{:.2f}")
 
 
 async def bench_dashboard(runs: int) -> None:

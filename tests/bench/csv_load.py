@@ -128,7 +128,7 @@ async def take(client: httpx.AsyncClient, parameters: dict[str, str], path: str 
 
 def sum_of_credits(body: bytes) -> int:
     lines = body.decode().splitlines()
-    at = lines[0].split(",").index("credits")  # no text of this load holds a comma
+    at = lines[0].split(",").index('"credits"')  # no text of this load holds a comma
     return sum(int(line.split(",")[at].replace(".", "")) for line in lines[1:])
 
 
