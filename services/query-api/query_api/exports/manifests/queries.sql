@@ -24,7 +24,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 INSERT INTO export_lines (organization_id, export_id, position, first_on, begins_at, labels, lines) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: delete_old_manifests
--- Keeps a number of manifests ($2) of an organization: first the newest of each request, then the second newest of each, and so on.
+-- Keeps $2 manifests of an organization: the newest of each request, then the second newest of each, and so on.
 -- Between the first and the newest of the same bytes, repeats count as the oldest of their request.
 WITH same AS (
     SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
