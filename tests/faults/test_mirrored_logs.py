@@ -173,6 +173,7 @@ async def test_a_move_to_another_kafka_by_mirror_maker(
         environment = aggregator_environment(database, new)
         await check_halts(environment)
         await tables.execute(switch(new))
+        assert await tables.ask("SELECT max(event_offset) FROM organizations") < 0, "older than all of the new log"
         await take_oldest(new, partition=3, before=4)
         with running("aggregator", environment) as process:
             await eventually(lambda: process.exit_code is not None, what="the aggregator's end")

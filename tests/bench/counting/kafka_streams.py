@@ -165,7 +165,8 @@ async def wait_until_exact(
 
 def first_event_at(log: Path) -> float | None:
     """The time that the peer printed at its first event."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("FIRST ")]
+    written = log.read_text(errors="replace").splitlines(keepends=True)
+    lines = [line for line in written if line.startswith("FIRST ") and line.endswith("\n")]  # else its end follows
     return float(lines[0].split()[1]) if lines else None
 
 

@@ -38,4 +38,5 @@ async def test_credit_periods_and_watermark_are_read_once_a_request(
     async with open_one() as pool, open_one() as export_pool, open_api(pool, export_pool) as api:
         assert (await api.ask(f"/api/v1/{path}")).status_code == 200
     assert sent["select_organization"]
-    assert max(sent["select_credit_periods"], sent["select_watermark"]) <= 1, sent
+    most = 2 if path.startswith("export/") else 1  # a file's manifest reads them, too
+    assert max(sent["select_credit_periods"], sent["select_watermark"]) <= most, sent

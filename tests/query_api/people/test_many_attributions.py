@@ -105,6 +105,12 @@ async def test_more_than_the_maximum_is_refused_with_the_label_at_fault(api: Api
     answer = await api.get(f"{PEOPLE}&from=2026-11&to=2026-11&limit=1")
     assert (answer["total"], answer["rows"][0]["credits"]) == ("0.200001", "0.000001")
     assert [(row["kind"], row["credits"]) for row in answer["pinned"]] == [("no_value", "0.100001")]
+    await acme.configure("groups_only", ["trace", "kind"])  # months are read one by one, and count together
+    for months, problem in (
+        ("from=2026-10&to=2026-11", "too-many-attributions"),
+        ("from=2026-11&to=2026-11", "too-few-people"),
+    ):
+        assert (await api.ask(f"{PEOPLE}&{months}")).json()["type"] == f"/problems/{problem}"
 
 
 @pytest.mark.parametrize(("bytes_max", "is_kept"), [(1_000_000, True), (3_500, False)])

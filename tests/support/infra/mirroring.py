@@ -49,7 +49,7 @@ def switch(topics: Topics, *, catalog: bool = True) -> str:
     if not catalog:
         lines = statements.replace(", 'usage.catalog.v1'", "").splitlines()
         first = next(number for number, line in enumerate(lines) if line.startswith("UPDATE rates"))
-        statements = "\n".join([*lines[:first], *lines[first + 2 :]])
+        statements = "\n".join([*lines[:first], *lines[lines.index("END $$;") + 1 :]])
     return statements.replace("usage.events.v1", topics.usage_events).replace("usage.catalog.v1", topics.catalog)
 
 

@@ -55,7 +55,7 @@ async def read_published(
     """Usage on the days, of the series (None: all), by the rows of `key_of`, as far as it may be shown. Raises ApiProblem."""
     used = await cut_days(session, days)
     months = await read_months(session, spans, key_of, used, today, series, split) if used else {}
-    return await show(session, count_people(months.values()), lambda: publish(months, groups))
+    return await show(session, count_items(months.values()), lambda: publish(months, groups))
 
 
 async def cut_days(session: ReadSession, days: Days) -> Days | None:
@@ -68,14 +68,17 @@ async def cut_days(session: ReadSession, days: Days) -> Days | None:
     return days if days.first <= days.last else None
 
 
-def count_people(months: Iterable[Mapping[RowKey, Tally]]) -> int:
-    return sum(len(tally.people) for tallies in months for tally in tallies.values())
+def count_items(months: Iterable[Mapping[RowKey, Tally]]) -> int:
+    """Rows, people in them and people in their cells: what publishing handles."""
+    return sum(
+        1 + len(tally.people) + sum(map(len, tally.cells.values())) for tallies in months for tally in tallies.values()
+    )
 
 
-async def show(session: ReadSession, people: int, publish: Callable[[], Published]) -> Published:
-    """What may be shown, of so many people. Raises ApiProblem."""
+async def show(session: ReadSession, items: int, publish: Callable[[], Published]) -> Published:
+    """What may be shown, of so many items. Raises ApiProblem."""
     try:
-        published = await compute(session.organization_id, people, publish)
+        published = await compute(session.organization_id, items, publish)
     except TooFewPeople:
         raise too_few_people() from None
     used = {key: tally for key, tally in published.tallies.items() if tally.credits or tally.events or tally.people}

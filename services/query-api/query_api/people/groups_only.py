@@ -1,7 +1,5 @@
 """Computes usage by group or label while only groups are shown."""
 
-from contextlib import suppress
-
 from query_api.attributions.book import BookKey
 from query_api.attributions.cells import Split, read_filtered, refuse_crossed
 from query_api.attributions.domain.privacy import Published
@@ -49,9 +47,12 @@ async def read_shown(session: ReadSession, kept: Kept, settings: PeopleSettings,
     tallies, before = (await read(asked.stretch)).tallies, None
     earlier: dict[RowKey, Tally] = {}
     if asked.before is not None:
-        with suppress(ApiProblem):  # of too few people
+        try:
             published = await read(asked.before)
             before, earlier = (None, {}) if published.merged else (asked.before, published.tallies)
+        except ApiProblem as problem:
+            if problem.problem != "too-few-people":
+                raise
     for key, tally in earlier.items():
         tallies.setdefault(key, Tally()).previous += tally.credits
     if not query.names_who:
