@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 from query_api.db.replica import Lag, Replica
-from query_api.db.session import Organization
+from query_api.db.session import Organization, read_as
 from runtime.postgres.pooler import ThroughPooler
 from support.data.table_rows import TableRows
 from support.infra.service_process import ServiceProcess, eventually, free_port, running
@@ -101,7 +101,10 @@ class Server:
     @asynccontextmanager
     async def transaction(self, **_options: object) -> AsyncIterator[None]:
         self.begun += 1
-        yield
+        try:
+            yield
+        except ZeroDivisionError as error:  # asyncpg rolls back
+            raise asyncpg.InterfaceError("connection is closed") from error
         if self.is_closed:
             raise asyncpg.InterfaceError("connection is closed")
 
@@ -127,6 +130,22 @@ async def test_a_file_that_the_client_left_ends_on_the_replica() -> None:
         assert session.on_replica
         session.is_broken = server.is_closed = True  # as copy_lines does
     assert primary.begun == begun
+
+
+@pytest.mark.parametrize("on_replica", [True, False])
+async def test_the_error_of_a_block_that_broke_its_session_is_raised(on_replica: bool) -> None:
+    primary, server = Server(), Server()
+    replica = await replica_of(primary, server)
+    pool: Any = primary
+
+    async def fail() -> None:
+        async with (replica.read_as if on_replica else read_as)(pool, "acme", "") as session:
+            assert session.on_replica is on_replica
+            session.is_broken = primary.is_closed = server.is_closed = True  # as copy_lines does
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Every file has a manifest, and can be compared with the same request of today."""
 
+import asyncio
 import hashlib
 import io
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
 import httpx
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +14,8 @@ from query_api.access.state import ExportLimits
 from support.clients.export_files import read_csv, special
 from support.data.people_rows import actor, attribution, show, use_by
 from support.data.table_rows import NOW, TableRows
+from support.infra.service_process import eventually
+from support.infra.stack import Database
 from support.services.query_api import Api, OpenApi
 
 EXPORT = "/api/v1/export"
@@ -90,6 +94,7 @@ async def test_every_file_has_a_manifest_and_is_compared_with_today(api: Api, db
     assert asked.items() <= manifest["parameters"].items()
     listed = (await api.get(MANIFESTS))["exports"]
     assert [each["manifest"] for each in listed] == [manifest]
+    assert manifest["people"] == ("named" if "people" in path else None)
     is_kept = path.startswith("usage")
     assert listed[0]["reproducible"] is is_kept
 
@@ -97,7 +102,8 @@ async def test_every_file_has_a_manifest_and_is_compared_with_today(api: Api, db
     assert changes["compared"] == ("lines" if is_kept else "file")
     if is_kept:
         return
-    assert changes["same_bytes"] is True
+    has_time = path.startswith("focus.parquet")
+    assert changes["same_bytes"] is (None if has_time else True)
     assert (changes["lines_before"], changes["lines_now"]) == (len(lines), len(lines))
     assert changes["credits_before"] == changes["credits_now"] == manifest["credits"]
     await db.use(acme, "assistant", "tool", "late", "2026-03-05", 12_345)
@@ -105,7 +111,7 @@ async def test_every_file_has_a_manifest_and_is_compared_with_today(api: Api, db
         await db.execute("UPDATE contracts SET credit_price = 77777, currency = 'USD'")
     again = await make(api, path)
     changes = await api.get(f"{MANIFESTS}/{manifest['id']}/changes")
-    assert changes["same_bytes"] is False
+    assert changes["same_bytes"] is (None if has_time else False)
     assert changes["sha256_now"] == hashlib.sha256(again.content).hexdigest()
     assert changes["lines_now"] == len(lines_of(again, path))
     assert credits_of(changes["credits_now"]) == sum_of(lines_of(again, path), column)
@@ -143,14 +149,118 @@ async def test_files_of_an_unknown_organization_have_no_manifest(api: Api, db: T
         assert HEADER not in (await make(api, path, organization="org_unknown")).headers
 
 
-async def test_a_file_by_people_is_not_compared_when_only_groups_are_shown(api: Api, db: TableRows) -> None:
+async def answered(api: Api, export: str) -> set[int | bool]:
+    """How the paths of a manifest answer, and whether it is listed."""
+    paths = [f"{MANIFESTS}/{export}{part}" for part in ("", "/signature", "/file", "/changes")]
+    answers = [await api.ask(path) for path in paths]
+    listed = [each["manifest"]["id"] for each in (await api.get(MANIFESTS))["exports"]]
+    return {answer.status_code for answer in answers if "not-signed" not in answer.text} | {export in listed}
+
+
+BY_PEOPLE = ["people.csv?range=all", "people.parquet?range=all", "focus.csv?range=all&split=people"]
+
+
+@pytest.mark.parametrize("path", BY_PEOPLE)
+async def test_a_manifest_of_people_is_answered_only_while_as_much_of_them_is_shown(
+    api: Api, db: TableRows, path: str
+) -> None:
+    """With the hash of a file a guess of a name in it could be tested."""
     acme = await fill(db)
+    named = (await make(api, path)).headers[HEADER]
+    others = (await make(api, "usage.csv?range=all")).headers[HEADER]
+    for people in ("groups_only", "pseudonymous"):
+        await show(db, acme, people, label_keys=[])
+        assert await answered(api, named) == {404, False}
+        assert await answered(api, others) == {200, True}
+    pseudonymous = (await make(api, path)).headers[HEADER]
+    assert await answered(api, pseudonymous) == {200, 409, True}
+    await show(db, acme, "named", label_keys=[])
+    assert await answered(api, named) == {200, 409, True}
+    assert await answered(api, pseudonymous) == {404, False}
+
+
+@pytest.mark.parametrize("change", ["removed = true", "removed = true, erased = true, display_name = NULL", None])
+async def test_a_manifest_of_people_is_not_answered_after_a_removal(
+    api: Api, db: TableRows, change: str | None
+) -> None:
+    acme = await fill(db)
+    await actor(db, acme, "u-2", "Grace")
     export = (await make(api, "people.csv?range=all")).headers[HEADER]
-    await show(db, acme, "groups_only", label_keys=[])
-    answer = await api.ask(f"{MANIFESTS}/{export}/changes")
-    assert answer.status_code in (403, 409, 422), answer.text
-    assert (await api.ask(f"{MANIFESTS}/{export}")).status_code == 200
-    assert "u-1" not in (await api.ask(f"{MANIFESTS}/{export}")).text
+    await db.execute("UPDATE actors SET display_name = 'Hopper', event_offset = 2 WHERE actor_id = 'u-2'")
+    assert await answered(api, export) == {200, 409, True}
+    if change is None:  # an event was applied late: its offset is lower
+        await db.execute("UPDATE actors SET removed = true WHERE actor_id = 'u-1'")
+        await db.execute("INSERT INTO catalog_reloads (organization_id) VALUES ($1)", acme)
+    else:
+        await db.execute(f"UPDATE actors SET {change}, event_offset = 3 WHERE actor_id = 'u-1'")
+    assert await answered(api, export) == {404, False}
+    assert await db.count("SELECT count(*) FROM export_manifests") == 1
+    newer = (await make(api, "people.csv?range=all")).headers[HEADER]
+    assert await answered(api, newer) == {200, 409, True}
+    assert await db.count("SELECT count(*) FROM export_manifests") == 1
+
+
+async def test_a_comparison_is_limited_and_says_so(open_api: OpenApi, db: TableRows, database: Database) -> None:
+    """Also while a COPY runs, which costs the connection."""
+    await fill(db)
+    async with open_api(export_limits=ExportLimits(compare_within_s=3)) as api:
+        export = (await make(api, "people.csv?range=all")).headers[HEADER]
+        owner = await asyncpg.connect(database.dsn)
+        async with owner.transaction():
+            await owner.execute("LOCK usage_attributed_daily IN ACCESS EXCLUSIVE MODE")
+            asking = asyncio.create_task(api.ask(f"{MANIFESTS}/{export}/changes"))
+
+            async def is_copying() -> bool:
+                waiting = (
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                    " AND query LIKE '%COPY (%'"
+                )
+                return await db.count(waiting) > 0
+
+            await eventually(is_copying)
+            answer = await asking
+        await owner.close()
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/too-long-to-compare"), answer.text
+        assert "within 3 s" in answer.json()["detail"]
+        assert (await api.get(f"{MANIFESTS}/{export}/changes"))["same_bytes"] is True
+
+
+async def test_a_comparison_of_kept_lines_is_limited(open_api: OpenApi, db: TableRows) -> None:
+    await fill(db)
+    async with open_api(export_limits=ExportLimits(compare_within_s=0)) as api:
+        export = (await make(api, "usage.csv?range=all")).headers[HEADER]
+        answer = await api.ask(f"{MANIFESTS}/{export}/changes")
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/too-long-to-compare"), answer.text
+
+
+async def test_a_file_of_a_period_that_has_ended_is_compared(open_api: OpenApi, db: TableRows) -> None:
+    await fill(db)
+    paths = [
+        f"table.csv?{TABLE}&credit_period=current",
+        "people.csv?credit_period=current",
+        "focus.csv?credit_period=current",
+    ]
+    async with open_api() as api:
+        exports = [(await make(api, path)).headers[HEADER] for path in paths]
+        api.now = NOW.replace(year=2027, month=2)
+        assert (await api.ask(f"{EXPORT}/{paths[0]}")).status_code == 404
+        for export in exports:
+            assert (await api.get(f"{MANIFESTS}/{export}/changes"))["difference"] == "0.000000"
+
+
+async def test_a_table_does_not_depend_on_the_range_before(open_api: OpenApi, db: TableRows) -> None:
+    """While a range is running, the range before grows every day."""
+    acme = await fill(db)
+    await db.use(acme, "assistant", "tool", "october", "2026-10-27", 5)
+    await db.use(acme, "assistant", "tool", "both", "2026-11-02", 5)
+    path = f"table.csv?{TABLE}&from=2026-11&to=2026-11"
+    async with open_api() as api:
+        file = await make(api, path)
+        api.now = NOW.replace(day=29)
+        assert (await make(api, path)).content == file.content
+        changes = await api.get(f"{MANIFESTS}/{file.headers[HEADER]}/changes")
+        assert changes["same_bytes"] is True
+        assert "october" not in file.text
 
 
 async def test_a_manifest_of_an_older_release_says_what_is_not_kept(api: Api, db: TableRows) -> None:
@@ -175,7 +285,7 @@ async def test_usage_without_lines_is_compared_as_a_file(open_api: OpenApi, db: 
 
 async def test_a_program_that_polls_does_not_displace_other_files(open_api: OpenApi, db: TableRows) -> None:
     acme = await fill(db)
-    async with open_api(export_limits=ExportLimits(manifests=5)) as api:
+    async with open_api(export_limits=ExportLimits(manifests=5, of_request=3)) as api:
         made: dict[str, str] = {}
 
         async def poll(name: str, path: str, minute: int, **claims: Any) -> None:
@@ -204,7 +314,7 @@ async def test_lines_of_a_program_that_polls_do_not_displace_those_of_other_file
     async with open_api() as api:
         await make(api, "usage.csv?range=all")
     size = await db.count("SELECT max(kept_bytes) FROM export_manifests")
-    async with open_api(export_limits=ExportLimits(organization_bytes=3 * size + 10)) as api:
+    async with open_api(export_limits=ExportLimits(organization_bytes=3 * size + 10, of_request=2)) as api:
         api.now = NOW.replace(minute=1)
         month = (await make(api, "usage.csv?from=2026-03&to=2026-03")).headers[HEADER]
         for minute in range(2, 7):
@@ -214,3 +324,22 @@ async def test_lines_of_a_program_that_polls_do_not_displace_those_of_other_file
             assert (await api.ask(f"{MANIFESTS}/{export}/file")).status_code == 200
         listed = (await api.get(MANIFESTS))["exports"]
         assert sum(each["reproducible"] for each in listed) == 3 < len(listed) == 7
+
+
+async def test_the_newest_file_of_a_request_stays_however_many_requests_there_are(
+    open_api: OpenApi, db: TableRows
+) -> None:
+    await fill(db)
+    async with open_api(export_limits=ExportLimits(manifests=3)) as api:
+        for day in range(1, 5):
+            api.now = NOW.replace(hour=day)
+            await make(api, f"usage.csv?from=2026-03-0{day}&to=2026-03-0{day}")
+        ids = []
+        for minute in (30, 40):
+            api.now = NOW.replace(hour=4, minute=minute)
+            ids.append((await make(api, "people.csv?range=all")).headers[HEADER])
+        listed = [each["manifest"]["id"] for each in (await api.get(MANIFESTS))["exports"]]
+        assert listed[:2] == [ids[1], ids[0]]  # both are newer than any other file
+        api.now = NOW.replace(hour=1)  # the file that ends last may have begun first
+        late = (await make(api, "people.csv?range=all")).headers[HEADER]
+        assert (await api.ask(f"{MANIFESTS}/{late}")).status_code == 200

@@ -15,6 +15,7 @@ from query_api.auth.minisign import SigningKey
 from support.clients.export_files import read_csv, special, total
 from support.data.people_rows import actor, attribution, show, use_by
 from support.data.table_rows import NOW, TableRows
+from support.infra.stack import SCHEMAS
 from support.services.query_api import Api, OpenApi
 
 EXPORT = "/api/v1/export"
@@ -214,7 +215,7 @@ async def test_an_organization_keeps_a_number_of_manifests_and_of_bytes(open_api
     async with open_api() as api:
         other = (await make(api, organization="org_other")).headers[HEADER]
         size = await db.count("SELECT max(kept_bytes) FROM export_manifests")
-    limits = ExportLimits(manifests=3, organization_bytes=2 * size + 10)
+    limits = ExportLimits(manifests=3, organization_bytes=2 * size + 10, of_request=2)
     async with open_api(export_limits=limits) as api:
         ids = []
         for minute in range(5):
@@ -250,3 +251,22 @@ async def test_a_release_that_writes_other_bytes_says_so(api: Api, db: TableRows
     await db.execute('UPDATE export_manifests SET manifest = replace(manifest, \'"sha256": "\', \'"sha256": "x\')')
     answer = await api.ask(f"{MANIFESTS}/{export}/file")
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/written-differently")
+
+
+async def test_files_of_the_release_before_are_distinguished_by_their_names(api: Api, db: TableRows) -> None:
+    """A filter may have NUL, which Postgres' JSON refuses to read."""
+    await special(db, "Asia/Kathmandu", "org_acme")
+    for query in ("range=all", "range=all", "range=all&surface=%00", 'range=all&surface="file":%20"x"'):
+        await make(api, query)
+    await db.execute(
+        "ALTER TABLE export_manifests DROP COLUMN request, DROP COLUMN sha256, DROP COLUMN people, DROP COLUMN people_version"
+    )
+    await db.execute((SCHEMAS / "postgres" / "0025_repeated_exports.sql").read_text())
+    rows = await db.fetch("SELECT manifest, sha256, request FROM export_manifests")
+    assert len(rows) == 4
+    assert any("\\u0000" in row["manifest"] for row in rows)
+    for row in rows:
+        manifest = json.loads(row["manifest"])
+        assert row["sha256"] == manifest["sha256"]
+        assert row["request"] == hashlib.sha256(manifest["file"].encode()).digest()
+    assert len({row["request"] for row in rows}) == 3

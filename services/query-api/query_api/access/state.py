@@ -33,7 +33,7 @@ def zone_rules() -> ZoneRules:
 
 
 class ExportLimits(NamedTuple):
-    """What is kept of an organization's exported files. The newest are kept."""
+    """What is kept of an organization's exported files, and how long a comparison may take. The newest are kept."""
 
     manifests: int = 500
     """A daily file of a year, and some more."""
@@ -41,6 +41,9 @@ class ExportLimits(NamedTuple):
     """Of lines."""
     file_bytes: int = 16 * 1024 * 1024
     """Of lines of one file, which are in memory until it is sent. Of a larger file only the manifest is kept."""
+    of_request: int = 12
+    """Files of a request that compete by age with those of others; its older ones are the first to go."""
+    compare_within_s: float = 45.0
 
 
 @dataclass(frozen=True)

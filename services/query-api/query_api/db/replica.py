@@ -21,6 +21,7 @@ from query_api.db.session import (
     Unavailable,
     ask_position,
     begin_read,
+    leaving_broken,
     reaching_postgres,
     read_as,
 )
@@ -131,7 +132,8 @@ class Replica:
                     session = await self._begin(held, self._pools[pool], organization, email, wait_s)
                     if session:
                         READS.labels("replica").inc()
-                        yield session
+                        async with leaving_broken(session, held):
+                            yield session
                         is_broken = session.is_broken
             if session:
                 return

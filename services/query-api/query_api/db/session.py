@@ -125,8 +125,22 @@ async def read_as(pool: Pool, organization: str, email: str, *, wait_s: float = 
     with reaching_postgres(lambda: is_broken):
         async with AsyncExitStack() as held:
             session = ReadSession(*await begin_read(held, pool, organization, email, wait_s=wait_s), held.aclose)
-            yield session
+            async with leaving_broken(session, held):
+                yield session
             is_broken = session.is_broken
+
+
+@asynccontextmanager
+async def leaving_broken(session: ReadSession, held: AsyncExitStack) -> AsyncIterator[None]:
+    """If the block fails with a broken session, ends `held` here: the error of its closed connection would replace that of
+    the block."""
+    try:
+        yield
+    except BaseException:
+        if session.is_broken:
+            with reaching_postgres(lambda: True):
+                await held.aclose()
+        raise
 
 
 async def begin_read(

@@ -61,7 +61,7 @@ async def send_usage(
 async def get_table_file(
     request: Request, session: ExportAccess, principal: CurrentUser, query: Annotated[TableCsvQuery, Query()]
 ) -> Response:
-    """The table as in the dashboard: all rows of `breakdown`. Rows with is_leaf true add up to its total."""
+    """The table as in the dashboard: all rows of `breakdown` with usage in the range. Leaves (is_leaf) add up to its total."""
     return await send_table(request, session, principal, query, CsvWriter(TABLE_COLUMNS, bom=query.bom))
 
 

@@ -28,7 +28,10 @@ async def plan_table(request: Request, session: ReadSession, query: BreakdownQue
     app = app_state(request)
     today = today_in(session.organization.time_zone, app.now())
     version = await select_usage_version(session, app.topic)
-    table = (await read_breakdown(session, names_of(request), app.cache, query, today, version)).compute()
+    names = names_of(request)
+    # Rows that only the range before has are not in the file: it would have other lines whenever that range grows.
+    used = await read_breakdown(session, names, app.cache, query, today, version, with_previous=False)
+    table = used.compute()
     what = (
         "table", query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
         "categories-of-now" if query.categories == "now" else None, who_in_name(query),

@@ -68,6 +68,7 @@ TYPES = {
     "too-large": ProblemType(413, "Request too large"),
     "invalid-parameter": ProblemType(422, "Invalid parameter"),
     "too-many-attributions": ProblemType(422, "Too many combinations of labels"),
+    "too-long-to-compare": ProblemType(422, "Too long to compare"),
     "precondition-required": ProblemType(428, "Version required"),
     "too-soon": ProblemType(429, "Too many requests"),
     "internal": ProblemType(500, "Internal error"),

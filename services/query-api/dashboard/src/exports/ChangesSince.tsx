@@ -6,7 +6,7 @@ import { useFormat } from "../format/useFormat"
 import { Failure } from "../ui/Failure"
 import classes from "./Exports.module.css"
 import { changesQuery } from "./queries"
-import { CAUSES, causesOf, nameOfChange } from "./words"
+import { CAUSES, causesOf, nameOfChange, sentenceOf } from "./words"
 
 /** What differs today from a file: causes that add up to the difference, and the largest changes. */
 export function ChangesSince({ id }: { id: string }) {
@@ -21,10 +21,10 @@ function FileChanges({ data }: { data: Schemas["FileChanges"] }) {
   const format = useFormat()
   const signed = useSigned()
   const { difference, credits_before, credits_now } = data
-  if (data.same_bytes) return <p data-testid="changes">Nothing has changed since.</p>
+  if (data.same_bytes) return <p data-testid="changes">{sentenceOf(data)}</p>
   return (
     <div className={classes.content} data-testid="changes">
-      <p>The same file has other content today.</p>
+      <p>{sentenceOf(data)}</p>
       {credits_before !== null && credits_now !== null && difference !== null && (
         <p>
           {format.exact(credits_before)} credits in the file, {format.exact(credits_now)} today, difference{" "}

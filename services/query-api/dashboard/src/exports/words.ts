@@ -24,3 +24,12 @@ export function nameOfChange(change: Schemas["Change"]): string {
 export function causesOf({ causes }: Schemas["Changes"]): Schemas["CauseTotal"][] {
   return causes.filter(({ changes }) => changes > 0)
 }
+
+/** Whether a file has changed since. Of some files only lines and credits can be compared. */
+export function sentenceOf(data: Schemas["FileChanges"]): string {
+  if (data.same_bytes) return "Nothing has changed since."
+  if (data.same_bytes === false || data.lines_before !== data.lines_now) return "The same file has other content today."
+  if (data.credits_before === null) return "The number of lines is the same today. Bytes of such a file always differ."
+  if (data.credits_before !== data.credits_now) return "The same file has other content today."
+  return "Lines and credits add up to the same today. Bytes of such a file always differ."
+}

@@ -36,7 +36,8 @@ async def find_manifest(session: ReadSession, export_id: UUID) -> StoredManifest
     if stored is None:
         raise ApiProblem(
             "no-such-export",
-            "This organization has no manifest with this id. The file was not sent whole, or newer ones have taken its place.",
+            "This organization has no manifest with this id. The file was not sent whole, newer ones have taken its place, or "
+            "it is by people: a person was removed since, or what is shown of people is another.",
         )
     return stored
 

@@ -1,5 +1,8 @@
 """/api/v1/export/manifests: files of the past."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -53,7 +56,8 @@ class ManifestsQuery(BaseModel):
 async def get_manifests(session: ReadAccess, query: Annotated[ManifestsQuery, Query()]) -> ExportedFiles:
     """The newest files that were sent whole, without files of some people.
 
-    500 are kept: the newest of each request, then the second newest of each, and so on.
+    500 are kept: the newest ones, of each request 12. Older ones of a request only fill what is left. Files by people are
+    listed until a person is removed, and while the organization shows as much of people as in the file.
     """
     found = await select_manifests(session, query.limit)
     return ExportedFiles(exports=[answer_file(each) for each in found])
@@ -118,11 +122,29 @@ async def get_changes(
     manifest = read_manifest(stored.manifest)
     zone = session.organization.time_zone
     watermark = await select_watermark(session, app.topic)
-    if not stored.is_kept:
-        today = await write_today(request, session, principal, manifest)
-        return answer_file_changes(manifest, today, zone, watermark.complete_to)
-    compared = await compare_with_today(session, export_id, manifest, app.now(), today_in(zone, app.now()), query.limit)
+    async with limited(app.export_limits.compare_within_s):
+        if not stored.is_kept:
+            today = await write_today(request, session, principal, manifest)
+            return answer_file_changes(manifest, today, zone, watermark.complete_to)
+        now = app.now()
+        compared = await compare_with_today(session, export_id, manifest, now, today_in(zone, now), query.limit)
     return answer_changes(str(export_id), compared, zone, watermark.complete_to, query.limit)
+
+
+@asynccontextmanager
+async def limited(seconds: float) -> AsyncIterator[None]:
+    """Limits the time of the block. Raises ApiProblem. A COPY that it aborts costs the session its connection."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ApiProblem(
+            "too-long-to-compare",
+            f"The file could not be compared within {seconds:.0f} s. Compare files of fewer days, or at a time with less load.",
+        ) from None
 
 
 @router.get("/key.pub", response_class=PlainTextResponse, responses=PUBLIC_KEY | problems(404))

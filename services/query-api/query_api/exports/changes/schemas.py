@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Literal
 
+from flexcredits_schemas.events import PeopleMode
 from pydantic import Field
 
 from query_api.exports.changes.differences import Cause
@@ -56,6 +57,10 @@ class ExportManifest(ResponseBody):
     filters: ManifestFilters
     parameters: dict[str, str | bool | list[str]] | None = Field(
         None, description="Of the request, with defaults. null: made by an older release."
+    )
+    people: PeopleMode | None = Field(
+        None,
+        description="What was shown of people, in a file by people. While another is set, the manifest is not answered.",
     )
     watermark: ManifestWatermark
     rules: ManifestRules
@@ -178,7 +183,10 @@ class FileChanges(ResponseBody):
 
     compared: Literal["file"] = "file"
     export_id: str
-    same_bytes: bool = Field(description="False of focus.parquet, whose metadata has the time at which it was made.")
+    same_bytes: bool | None = Field(
+        description="null: of focus.parquet, which never has the same bytes, because the time at which it was made is in its "
+        "metadata."
+    )
     lines_before: int
     lines_now: int
     credits_before: Credits | None = Field(description="As `credits` of the manifest.")

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
 from flexcredits_schemas.credits import decimal_text
+from flexcredits_schemas.events import PeopleMode
 
 from query_api.calendar import Days
 from query_api.contracts.domain.periods import Contract, CreditPeriod, pricing_contract
@@ -27,6 +28,10 @@ class Asked(NamedTuple):
     days: Days
     parameters: Mapping[str, Any]
     """By name, as the API takes them, with defaults."""
+
+    @property
+    def is_by_people(self) -> bool:
+        return self.dataset == "people" or self.parameters.get("split") == "people"
 
 
 class Filters(NamedTuple):
@@ -54,6 +59,8 @@ class State(NamedTuple):
     complete_to: datetime | None
     rules: Rules
     worth: Sequence[tuple[Days, Worth]]
+    people_version: Sequence[int]
+    """The newest event of an actor, and the newest one that was applied late."""
 
 
 class Made(NamedTuple):
@@ -96,6 +103,8 @@ class About(NamedTuple):
     made_at: datetime
     asked: Asked
     time_zone: str | None
+    people: PeopleMode | None
+    """What the organization shows of people, in a file by people."""
     program: str
     topic: str
     state: State
@@ -115,6 +124,7 @@ class About(NamedTuple):
                 "time_zone": self.time_zone,
                 "filters": {name: asked.parameters.get(name) for name in Filters._fields},
                 "parameters": asked.parameters,
+                "people": self.people,
                 "watermark": {
                     "topic": self.topic,
                     "next_offsets": {str(partition): state.offsets[partition] for partition in sorted(state.offsets)},

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from flexcredits_schemas.events import PeopleMode
 from runtime.postgres.statements import from_record
 
 from query_api.access.state import ExportLimits
@@ -27,6 +28,22 @@ class StoredManifest(NamedTuple):
     is_kept: bool
 
 
+class NewManifest(NamedTuple):
+    """Columns of a new manifest, in their order."""
+
+    export_id: UUID
+    made_at: datetime
+    manifest: str
+    signature: str | None
+    request: bytes
+    """The same for the same request by the same principal."""
+    sha256: str
+    people: PeopleMode | None
+    """What was shown of people, in a file by people."""
+    people_version: Sequence[int] | None
+    kept_bytes: int | None
+
+
 async def select_offsets(session: ReadSession, topic: str) -> dict[int, int]:
     rows = await session.connection.fetch(SQL["select_offsets"], topic)
     return {row["partition"]: row["next_offset"] for row in rows}
@@ -38,39 +55,35 @@ async def select_rules(session: ReadSession) -> Rules:
     return from_record(Rules, row)
 
 
-async def insert_export(
-    session: WriteSession,
-    limits: ExportLimits,
-    export_id: str,
-    made_at: datetime,
-    manifest: str,
-    signature: str | None,
-    request: bytes,
-    sha256: str,
-    parts: Sequence[KeptPart] | None,
-) -> None:
-    """Record a file, and delete what is beyond the limits of the organization.
+async def select_actors_version(session: ReadSession) -> list[int]:
+    found: list[int] = await session.connection.fetchval(SQL["select_actors_version"], session.organization_id)
+    return found
 
-    `request`: the same for the same request by the same principal. `parts` None: its lines are not kept.
-    """
-    of, number = session.organization_id, UUID(export_id)
-    kept = None if parts is None else sum(len(part.lines) + len(part.labels or b"") for part in parts)
-    connection = session.connection
-    await connection.execute(SQL["insert_manifest"], of, number, made_at, manifest, signature, kept, request, sha256)
-    rows = [(of, number, at, *part) for at, part in enumerate(parts or ())]
+
+async def insert_export(
+    session: WriteSession, limits: ExportLimits, new: NewManifest, parts: Sequence[KeptPart]
+) -> None:
+    """Record a file with the lines that are kept of it, and delete what is beyond the limits of the organization."""
+    of, number, connection = session.organization_id, new.export_id, session.connection
+    await connection.execute(SQL["insert_manifest"], of, *new)
+    rows = [(of, number, at, *part) for at, part in enumerate(parts)]
     await connection.executemany(SQL["insert_export_lines"], rows)
     await connection.execute(SQL["lock_exports"], of)  # after the lines, because others wait for it
-    await connection.execute(SQL["delete_old_manifests"], of, limits.manifests)
-    await connection.execute(SQL["delete_old_lines"], of, limits.organization_bytes)
+    await connection.execute(SQL["delete_manifests_of_removed"], of)
+    few = limits.of_request
+    await connection.execute(SQL["delete_old_manifests"], of, limits.manifests, number, few)
+    await connection.execute(SQL["delete_old_lines"], of, limits.organization_bytes, number, few)
 
 
 async def select_manifests(session: ReadSession, limit: int) -> list[ListedManifest]:
-    rows = await session.connection.fetch(SQL["select_manifests"], session.organization_id, limit)
+    people = session.organization.people
+    rows = await session.connection.fetch(SQL["select_manifests"], session.organization_id, people, limit)
     return from_records(ListedManifest, rows)
 
 
 async def select_manifest(session: ReadSession, export_id: UUID) -> StoredManifest | None:
-    row = await session.connection.fetchrow(SQL["select_manifest"], session.organization_id, export_id)
+    people = session.organization.people
+    row = await session.connection.fetchrow(SQL["select_manifest"], session.organization_id, export_id, people)
     return from_record(StoredManifest, row) if row else None
 
 

@@ -16,15 +16,22 @@ SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1)
 
 -- name: insert_manifest
 -- A file that was sent whole. The number of bytes is null if its lines are not kept.
-INSERT INTO export_manifests (organization_id, export_id, made_at, manifest, signature, kept_bytes, request, sha256)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO export_manifests (organization_id, export_id, made_at, manifest, signature, request, sha256, people, people_version, kept_bytes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: insert_export_lines
 -- A part of the lines of a file.
 INSERT INTO export_lines (organization_id, export_id, position, first_on, begins_at, labels, lines) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
+-- name: delete_manifests_of_removed
+-- Deletes manifests of files by people that may have a person who was removed since.
+-- With the hash of such a file a guess of the name could be tested. An event that was applied late may be a removal.
+DELETE FROM export_manifests m WHERE organization_id = $1 AND (EXISTS (
+    SELECT FROM actors a WHERE a.organization_id = $1 AND a.event_offset > m.people_version[1] AND a.removed
+) OR EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))
+
 -- name: delete_old_manifests
--- Keeps $2 manifests of an organization: the newest of each request, then the second newest of each, and so on.
+-- Keeps $2 manifests of an organization: $3, the newest $4 of each request by age, then the next $4 of each, and so on.
 -- Between the first and the newest of the same bytes, repeats count as the oldest of their request.
 WITH same AS (
     SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
@@ -36,7 +43,7 @@ WITH same AS (
     SELECT export_id, made_at, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
 )
 DELETE FROM export_manifests WHERE organization_id = $1 AND export_id IN (
-    SELECT export_id FROM ranked ORDER BY rank, made_at DESC, export_id OFFSET $2)
+    SELECT export_id FROM ranked ORDER BY export_id <> $3, (rank - 1) / $4, made_at DESC, export_id OFFSET $2)
 
 -- name: delete_old_lines
 -- Keeps lines of an organization, $2 bytes, in the order of delete_old_manifests among the files that have lines.
@@ -49,7 +56,7 @@ WITH same AS (
 ), ranked AS (
     SELECT export_id, made_at, kept_bytes, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
 ), summed AS (
-    SELECT export_id, sum(kept_bytes) OVER (ORDER BY rank, made_at DESC, export_id) AS bytes FROM ranked
+    SELECT export_id, sum(kept_bytes) OVER (ORDER BY export_id <> $3, (rank - 1) / $4, made_at DESC, export_id) AS bytes FROM ranked
 ), forgotten AS (
     UPDATE export_manifests m SET kept_bytes = NULL FROM summed s
     WHERE m.organization_id = $1 AND m.export_id = s.export_id AND m.kept_bytes > 0 AND s.bytes > $2
@@ -58,13 +65,24 @@ WITH same AS (
 DELETE FROM export_lines l USING forgotten f WHERE l.organization_id = $1 AND l.export_id = f.export_id
 
 -- name: select_manifests
--- The newest manifests of an organization.
-SELECT manifest, signature IS NOT NULL AS is_signed, kept_bytes IS NOT NULL AS is_kept
-FROM export_manifests WHERE organization_id = $1 ORDER BY made_at DESC, export_id LIMIT $2
+-- The newest manifests of an organization that shows $2 of people, without those that reveal more of them.
+SELECT manifest, signature IS NOT NULL AS is_signed, kept_bytes IS NOT NULL AS is_kept FROM export_manifests m
+WHERE organization_id = $1 AND (people IS NULL OR people = $2 AND NOT EXISTS (
+    SELECT FROM actors a WHERE a.organization_id = $1 AND a.event_offset > m.people_version[1] AND a.removed
+) AND NOT EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))
+ORDER BY made_at DESC, export_id LIMIT $3
+
+-- name: select_actors_version
+-- The newest event of an actor of an organization, and the newest one that was applied late.
+SELECT ARRAY[coalesce((SELECT max(event_offset) FROM actors WHERE organization_id = $1), -1),
+    coalesce((SELECT max(reload_id) FROM catalog_reloads WHERE organization_id = $1), -1)]
 
 -- name: select_manifest
--- One manifest of an organization.
-SELECT manifest, signature, kept_bytes IS NOT NULL AS is_kept FROM export_manifests WHERE organization_id = $1 AND export_id = $2
+-- One manifest of an organization that shows $3 of people, unless it reveals more of them.
+SELECT manifest, signature, kept_bytes IS NOT NULL AS is_kept FROM export_manifests m
+WHERE organization_id = $1 AND export_id = $2 AND (people IS NULL OR people = $3 AND NOT EXISTS (
+    SELECT FROM actors a WHERE a.organization_id = $1 AND a.event_offset > m.people_version[1] AND a.removed
+) AND NOT EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))
 
 -- name: select_export_lines
 -- One part of the lines of a file.

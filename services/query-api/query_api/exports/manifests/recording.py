@@ -7,7 +7,7 @@ from contextlib import aclosing
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pyarrow as pa
 from fastapi import Request
@@ -26,7 +26,13 @@ from query_api.exports.formats.rows import Rows, exact_sum
 from query_api.exports.manifests.kept import KeptPart, begins_of, keep_labels, keep_rows
 from query_api.exports.manifests.manifest import About, Asked, Made, State, worth_of_days
 from query_api.exports.manifests.measure import Measured
-from query_api.exports.manifests.queries import insert_export, select_offsets, select_rules
+from query_api.exports.manifests.queries import (
+    NewManifest,
+    insert_export,
+    select_actors_version,
+    select_offsets,
+    select_rules,
+)
 from query_api.freshness.queries import select_watermark
 
 HEADER = "Flexcredits-Export"
@@ -55,7 +61,8 @@ async def read_state(session: ReadSession, topic: str, days: Days, periods: Sequ
         shown = Days(max(days.first, used.first), min(days.last, used.last))
         worth = await asyncio.to_thread(worth_of_days, await select_contracts(session), periods, shown)
     watermark = await select_watermark(session, topic)
-    return State(await select_offsets(session, topic), watermark.complete_to, await select_rules(session), worth)
+    offsets, rules = await select_offsets(session, topic), await select_rules(session)
+    return State(offsets, watermark.complete_to, rules, worth, await select_actors_version(session))
 
 
 class Store(NamedTuple):
@@ -122,11 +129,12 @@ class Recording:
         text = about.write(made)
         comment = f"{about.organization} {about.file} {about.export_id}"
         signature = None if key is None else key.sign(text.encode(), " ".join(comment.split()))
+        new = NewManifest(
+            UUID(about.export_id), about.made_at, text, signature, self._request, digest, about.people,
+            about.state.people_version if about.people else None, None if self._kept is None else self._kept_bytes,
+        )  # fmt: skip
         async with write_as(self._store.pool, about.organization) as session:
-            await insert_export(
-                session, self._store.limits, about.export_id, about.made_at, text, signature, self._request, digest,
-                self._kept,
-            )  # fmt: skip
+            await insert_export(session, self._store.limits, new, self._kept or [])
 
 
 async def begin_recording(
@@ -140,7 +148,7 @@ async def begin_recording(
     bom = bool(asked.parameters.get("bom", False))
     about = About(
         new_id(), principal.organization, file, writer.extension, bom, app.now(), asked, session.organization.time_zone,
-        program(), app.topic, state,
+        session.organization.people if asked.is_by_people else None, program(), app.topic, state,
     )  # fmt: skip
     key = json.dumps([principal.subject, asked.dataset, writer.extension, asked.parameters], sort_keys=True)
     return Recording(about, sha256(key.encode()).digest(), Store(app.pool, app.export_key, app.export_limits))
