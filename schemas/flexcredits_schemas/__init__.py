@@ -4,3 +4,6 @@ from pathlib import Path
 
 SCHEMAS = Path(__file__).resolve().parent.parent
 """Folder of the contract files: events/, topics/, examples/, postgres/, http/."""
+
+NEWEST_MIGRATION = "0026_readable_migrations.sql"
+"""The last file of postgres/, which services need and do not contain."""

@@ -1,5 +1,6 @@
 """`keys create|ls|revoke` against a real database."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from click.testing import Result
 from flexcredits_cli.commands.operator import keys
 from flexcredits_cli.terminal.problem import SetupProblem
 from ingest.domain.keys import parse_key
-from support.infra.stack import Database
+from support.infra.stack import Database, execute
 from typer.testing import CliRunner
 
 Call = Callable[..., Result]
@@ -23,7 +24,7 @@ def call(database: Database, monkeypatch: pytest.MonkeyPatch) -> Call:
 def test_created_key_is_listed_without_its_secret_and_revoked_for_good(call: Call) -> None:
     created = call("create", "--organization", "org_acme", "--organization", "org_b", "--product", "agents")
     assert created.exit_code == 0, created.output
-    key = created.output.strip()
+    key = created.stdout.strip()
     parsed = parse_key(key)
     assert parsed
     key_id, secret = parsed
@@ -39,6 +40,20 @@ def test_created_key_is_listed_without_its_secret_and_revoked_for_good(call: Cal
     assert "revoked" in first
     assert call("revoke", key_id).exit_code == 0
     assert call("ls").output == first  # the first revocation's time stays
+
+
+async def test_organizations_that_are_not_known_yet_are_named(call: Call, database: Database) -> None:
+    """A key may come before its organization, but a misspelt one would let usage wait without limit."""
+    await execute(
+        database.dsn,
+        "INSERT INTO organizations (organization, time_zone) VALUES ('org_acme', 'UTC'), ('org_used', NULL)",
+    )
+    arguments = [word for name in ("org_acme", "org_used", "org_amce", "*") for word in ("--organization", name)]
+    created = await asyncio.to_thread(call, "create", *arguments)
+    assert parse_key(created.stdout.strip())
+    assert created.stderr.startswith("Not known yet: org_amce, org_used. ")
+    created = await asyncio.to_thread(call, "create", "--organization", "org_acme", "--organization", "*")
+    assert created.stderr == ""
 
 
 def test_product_is_all_without_a_word_and_organization_must_be_said(call: Call) -> None:

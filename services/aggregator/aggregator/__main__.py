@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import structlog
+from flexcredits_schemas import NEWEST_MIGRATION
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.kafka.clients import is_transient, open_consumer, open_producer
 from runtime.observability.build import build_of
@@ -16,6 +17,7 @@ from runtime.observability.probes import serve_probes
 from runtime.observability.tracing import open_tracing
 from runtime.periodic import every
 from runtime.postgres.pool import Pool, open_pool
+from runtime.postgres.schema import check_schema
 from runtime.postgres.time_zones import ZoneRules
 from runtime.process import ending_on_failure, run_process
 
@@ -42,7 +44,7 @@ ALL_ORGANIZATIONS = 0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Count until `stop` is set, or until a failure that only a restart can fix. Raises that failure."""
+    """Count until `stop` is set, or until a failure that only a restart can fix. Raises that failure, or SchemaTooOld."""
     async with AsyncExitStack() as stack:
         bootstrap, security = settings.kafka_bootstrap, settings.kafka_security()
         pool = await stack.enter_async_context(
@@ -50,6 +52,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 settings.postgres_dsn.get_secret_value(), application="aggregator", size=8, statement_timeout_s=60
             )
         )
+        await check_schema(pool, NEWEST_MIGRATION)
         producer = await stack.enter_async_context(
             open_producer(bootstrap, "aggregator", max_request_size=DEAD_LETTER_BYTES_MAX, **security)
         )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
+from flexcredits_schemas import NEWEST_MIGRATION
 from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.kafka.clients import open_consumer, open_producer
 from runtime.observability.build import build_of
@@ -17,6 +18,7 @@ from runtime.observability.logs import configure_logs
 from runtime.observability.probes import serve_probes
 from runtime.observability.tracing import open_tracing
 from runtime.postgres.pool import open_pool, trace_statements
+from runtime.postgres.schema import check_schema
 from runtime.postgres.time_zones import ZoneRules
 from runtime.process import run_process
 
@@ -45,7 +47,7 @@ EX_SOFTWARE = 70
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Alert until `stop` is set, or until a failure that only a restart can fix."""
+    """Alert until `stop` is set, or until a failure that only a restart can fix. Raises SchemaTooOld."""
     async with AsyncExitStack() as stack:
         build = build_of("flexcredits-alerter", settings.revision)
         tracing = await stack.enter_async_context(open_tracing(build, settings.otel_exporter_otlp_endpoint))
@@ -53,6 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         pool = await stack.enter_async_context(
             open_pool(dsn, application="alerter", size=4, statement_timeout_s=20, on_statement=on_statement)
         )
+        await check_schema(pool, NEWEST_MIGRATION)
         queues = await stack.enter_async_context(open_queues(dsn, on_statement))
         zones = ZoneRules(TZ_VERSION, sorted(ACCEPTED_ZONES), offset_at)
         watcher = await stack.enter_async_context(

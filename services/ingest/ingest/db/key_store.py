@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import asyncpg
 import structlog
+from flexcredits_schemas import NEWEST_MIGRATION
+from runtime.postgres.schema import SchemaTooOld, check_schema
 from runtime.postgres.statements import load_sql
 
 from ingest.domain.keys import KEY_ID_LENGTH, Scope, StoredKey
@@ -21,6 +23,7 @@ READ_WITHIN_S = 2.0
 WATCH_EVERY_S = 5.0
 RETRY_AFTER_S = 1.0
 NO_KEY = "-" * KEY_ID_LENGTH  # no key has this id: a query for it shows that the table is readable
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 class KeysUnavailable(Exception):
@@ -59,6 +62,7 @@ class KeyStore:
         self._failed_at = float("-inf")
         self._answered_at = float("-inf")
         self._problem = "not asked yet"
+        self._has_schema = False
 
     async def find(self, key_id: str) -> StoredKey | None:
         """The key with this id, or None. Raises KeysUnavailable."""
@@ -80,17 +84,31 @@ class KeyStore:
         """Check Postgres at intervals until cancelled, for the readiness probe."""
         while True:
             try:
+                await self._check_schema()
                 await self._read(NO_KEY)
                 await asyncio.sleep(WATCH_EVERY_S)
             except KeysUnavailable:
-                log.warning("postgres does not answer", reason=self._problem)
+                log.warning("postgres cannot be used", reason=self._problem)
                 await asyncio.sleep(RETRY_AFTER_S)
 
     def why_not_ready(self) -> str | None:
-        """The reason why ingest is not ready: no answer yet, or all known keys have become too old to be used."""
-        if self._clock() - self._answered_at <= self._stale_s + WATCH_EVERY_S:
+        """The reason why ingest is not ready: Postgres was without the tables of this release or has not answered yet, or all
+        known keys have become too old to be used."""
+        if self._has_schema and self._clock() - self._answered_at <= self._stale_s + WATCH_EVERY_S:
             return None
-        return f"Postgres does not answer: {self._problem}"
+        return f"Postgres cannot be used: {self._problem}"
+
+    async def _check_schema(self) -> None:
+        """Until it has succeeded once. Raises KeysUnavailable."""
+        if self._has_schema:
+            return
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                await check_schema(self._pool, NEWEST_MIGRATION)
+        except (SchemaTooOld, *FAILURES) as error:
+            self._problem = describe(error)
+            raise KeysUnavailable("the tables cannot be checked at the moment") from error
+        self._has_schema = True
 
     def _reading(self, key_id: str) -> "asyncio.Task[StoredKey | None]":
         """The task that reads a key. There is one per key, however many requests wait for it."""
@@ -105,14 +123,8 @@ class KeyStore:
         try:
             async with asyncio.timeout(READ_WITHIN_S), self._strangers if stranger else nullcontext():
                 row = await self._pool.fetchrow(SQL["find_key"], key_id)
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            OSError,
-            TimeoutError,
-        ) as error:
-            self._problem = f"{type(error).__name__}: {error}".rstrip(": ")
+        except FAILURES as error:
+            self._problem = describe(error)
             if not stranger:
                 self._failed_at = self._clock()
             raise KeysUnavailable("the key cannot be checked at the moment") from error
@@ -144,3 +156,7 @@ class KeyStore:
         here.move_to_end(key_id)
         if len(here) > self._entries_max:
             here.popitem(last=False)
+
+
+def describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -6,10 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import asyncpg
+from flexcredits_schemas import NEWEST_MIGRATION
 from flexcredits_schemas.events import PeopleMode
 from runtime.postgres.errors import is_without_session, transient_error_code
 from runtime.postgres.line import LineFull
 from runtime.postgres.pool import Connection, Pool, StatementListener, line_of, name_of
+from runtime.postgres.schema import SchemaTooOld, check_schema
 from runtime.postgres.statements import from_record
 
 from query_api.db.statements import SQL
@@ -211,10 +213,13 @@ async def ask_position(pool: Pool) -> int:
         return session.organization.position
 
 
-async def find_problem(pool: Pool) -> Unavailable | NotIsolated | None:
+async def find_problem(pool: Pool) -> Unavailable | NotIsolated | SchemaTooOld | None:
     """Why Postgres cannot be used, for the readiness probe; None if it can. `pool` is separate, so busy pools do not count."""
     try:
+        with reaching_postgres():
+            async with connect_as(pool, "", wait_s=WAIT_S) as connection:
+                await check_schema(connection, NEWEST_MIGRATION)
         async with read_as(pool, "", ""):
             return None
-    except (Unavailable, NotIsolated) as error:
+    except (Unavailable, NotIsolated, SchemaTooOld) as error:
         return error

@@ -1,5 +1,6 @@
 """`keys create|ls|revoke`: API keys of the ingest API. The ingest service defines their format."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -38,14 +39,17 @@ def create(
     expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
     text = ready_made_text(mapping) if mapping else None
 
-    async def insert(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+    async def insert(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[str, list[str]]:
         async with connection.transaction():
             key = await insert_key(connection, organization, product or [EVERYTHING], env, expires_at)
             if text:
                 await store_mapping(connection, key_id_of(key), text)
-        return key
+            return key, await unknown_organizations(connection, organization)
 
-    key = run(insert)
+    key, unknown = run(insert)
+    if unknown:
+        names = ", ".join(unknown)
+        typer.echo(f"Not known yet: {names}. Usage waits for the organization's event; check the spelling.", err=True)
     if as_json:
         print_json({"key": key, "expires_at": expires_at})
     else:
@@ -55,6 +59,17 @@ def create(
 def key_id_of(text: str) -> str:
     """The id in a whole key, or the text itself."""
     return text.split("_")[2] if text.startswith("fc_") and text.count("_") == 4 else text
+
+
+async def unknown_organizations(
+    connection: "asyncpg.Connection[asyncpg.Record]", organizations: Sequence[str]
+) -> list[str]:
+    """Those without an organization event so far. A key may be created before it."""
+    known = await connection.fetch(
+        "SELECT organization FROM organizations WHERE organization = ANY($1::text[]) AND time_zone IS NOT NULL",
+        organizations,
+    )
+    return sorted({*organizations} - {row["organization"] for row in known} - {EVERYTHING})
 
 
 @app.command("ls")

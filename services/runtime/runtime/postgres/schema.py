@@ -1,0 +1,29 @@
+"""Whether the database has the tables that a release needs: its newest migration."""
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from runtime.postgres.pool import Connection, Pool
+
+IS_APPLIED = "SELECT EXISTS (SELECT FROM schema_migrations WHERE name = $1)"
+
+
+class SchemaTooOld(Exception):
+    """The database lacks a migration that this release needs."""
+
+    def __init__(self, migration: str) -> None:
+        super().__init__(
+            f"the database lacks the migration {migration}, which this release needs: apply its migrations"
+        )
+
+
+async def check_schema(connection: "Pool | Connection", migration: str) -> None:
+    """Raises SchemaTooOld. A database with newer migrations will do: they only add."""
+    try:
+        is_applied = await connection.fetchval(IS_APPLIED, migration)
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        is_applied = False  # an empty database, or one from before services could read the names
+    if not is_applied:
+        raise SchemaTooOld(migration)
