@@ -14,21 +14,24 @@ from hypothesis import HealthCheck, settings
 from runtime.observability.logs import configure_logs
 from support.infra import stack as real
 from support.infra.stack import Database, Topics
-from xdist.scheduler import LoadFileScheduling
+from support.infra.turns import longest_first, unit_of
+from xdist.scheduler import LoadScopeScheduling
 
 configure_logs("test")  # through logging, as in the services, so that each test sees the ERROR logs of its code
 left_out: list[str] = []
 SERVERS = {"kafka_bootstrap", "postgres_dsn"}
 NAMED_AT_MOST = 100
-SHARE_A_STACK = {"tests/journeys/dashboard"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark tests that use a real Kafka or Postgres through any fixture."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Mark tests that use a real Kafka or Postgres through any fixture; a process of several gets the longest first."""
     for item in items:
         if isinstance(item, pytest.Function) and SERVERS & set(item.fixturenames):
             item.add_marker("servers")
+    yield  # `-m` chooses
+    if hasattr(config, "workerinput"):
+        items[:] = longest_first(items)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -41,17 +44,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["left_out"] = left_out
 
 
-class ByServers(LoadFileScheduling):
-    """Gives a process one file after another, and the files that share a stack together: their stack starts once."""
+class ByServers(LoadScopeScheduling):
+    """Gives a process one unit after another."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        folder, _, _ = file.rpartition("/")
-        return folder if folder in SHARE_A_STACK else file
+        return unit_of(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers:
+    config.option.loadscopereorder = False  # in the order of longest_first
     return ByServers(config, log)
 
 

@@ -143,7 +143,7 @@ def report(name: str, results: list[Result], figure: Callable[[Result], float], 
 
 
 async def bench_latency(runs: int, per_second: int, seconds: float) -> None:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+    with state_of_its_own(on_disk=True) as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
         p99s, restarts = [], []
         for run in range(runs):
@@ -160,7 +160,7 @@ async def bench_latency(runs: int, per_second: int, seconds: float) -> None:
 
 
 async def bench_alerts(runs: int, per_second: int, crossings: int) -> None:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+    with state_of_its_own(on_disk=True) as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
         results = []
         for run in range(runs):
@@ -193,7 +193,7 @@ async def bench_sweep(runs: int) -> None:
 
 
 async def bench_queries(runs: int, seconds: float) -> None:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+    with state_of_its_own(on_disk=True) as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
         await fill_history(stack)
         results = []
@@ -207,7 +207,7 @@ async def bench_queries(runs: int, seconds: float) -> None:
 
 
 async def bench_people(runs: int, seconds: float) -> None:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+    with state_of_its_own(on_disk=True) as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
         await people_load.fill_people(stack)
         results = []
@@ -262,7 +262,7 @@ async def bench_recording(dsn: str, turns: int) -> None:
 
 
 async def bench_dashboard(runs: int) -> None:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+    with state_of_its_own(on_disk=True) as home, running_stack(home) as (_, addresses):
         stack = WholeStack(home, addresses)
         await fill_history(stack)
         results = []

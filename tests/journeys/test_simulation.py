@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from flexcredits_cli.generator.company.cast import HAND_WRITTEN, companies
 from flexcredits_cli.generator.company.contracts import current_period, used_in
@@ -51,13 +50,6 @@ def backfill() -> tuple[list[Past], Truth]:
     return pasts, truth
 
 
-def get(stack: WholeStack, organization: str, path: str, **parameters: str) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {stack.token_of(organization)}"}
-    answer = httpx.get(f"{stack.addresses['query_url']}/api/v1/{path}", params=parameters, headers=headers)
-    answer.raise_for_status()
-    return dict(answer.json())
-
-
 def credits(micro: int) -> Decimal:
     return Decimal(micro).scaleb(-6)
 
@@ -68,7 +60,10 @@ def seen(stack: WholeStack, organizations: list[str]) -> tuple[dict[tuple[str, s
     events: Counter[str] = Counter()
     for organization in organizations:
         for product, views in VIEWS.items():
-            answers = [get(stack, organization, "breakdown", product=product, view=view, range="all") for view in views]
+            answers = [
+                stack.get("breakdown", organization=organization, product=product, view=view, range="all")
+                for view in views
+            ]
             for answer in answers:
                 assert sum(Decimal(row["credits"]) for row in answer["rows"]) == Decimal(answer["total"])
             amounts[organization, product] = sum((Decimal(answer["total"]) for answer in answers), Decimal(0))
@@ -77,7 +72,7 @@ def seen(stack: WholeStack, organizations: list[str]) -> tuple[dict[tuple[str, s
 
 
 def dispositions(stack: WholeStack) -> dict[str, int]:
-    return dict(get(stack, "org_sim_0000", "proof")["totals"])
+    return dict(stack.get("proof", organization="org_sim_0000")["totals"])
 
 
 def dead_letters(stack: WholeStack) -> list[dict[str, Any]]:
@@ -138,10 +133,10 @@ async def check_alerts(stack: WholeStack, pasts: list[Past]) -> None:
             threshold = max((percent for percent in (75, 90, 100) if used * 100 >= contracted * percent), default=None)
 
         def announced(name: str = past.company.id, threshold: int | None = threshold) -> bool:
-            return bool(get(stack, name, "banner")["threshold"] == threshold)
+            return bool(stack.get("banner", organization=name)["threshold"] == threshold)
 
         await eventually(announced, what=f"the banner of {past.company.id} at {threshold}")
-        alerts = get(stack, past.company.id, "alerts", limit="200")["alerts"]
+        alerts = stack.get("alerts", organization=past.company.id, limit="200")["alerts"]
         for alert in alerts:
             over_for = past.today - date.fromisoformat(alert["period"]["to"])
             assert alert["notification"] == "backfilled" or over_for < timedelta(days=4), alert
@@ -157,7 +152,7 @@ def check(stack: WholeStack, pasts: list[Past], truth: Truth) -> None:
     assert amounts == {key: credits(truth.micro[key]) for key in amounts}
     assert events == truth.uses
     for past in pasts:
-        overview = get(stack, past.company.id, "overview")
+        overview = stack.get("overview", organization=past.company.id)
         if past.company.terms is None:
             assert overview["credits_available"] is None
             continue
@@ -169,7 +164,7 @@ def check(stack: WholeStack, pasts: list[Past], truth: Truth) -> None:
         assert (Decimal(overview["credits_used"]), Decimal(overview["credits_available"])) == (
             credits(used), credits(contracted),
         )  # fmt: skip
-        assert get(stack, past.company.id, "proof")["credits"]["equal"]
+        assert stack.get("proof", organization=past.company.id)["credits"]["equal"]
 
 
 async def test_the_demos_usage_adds_exactly_its_expected_sums_and_its_company_is_below_90_percent(
@@ -202,5 +197,5 @@ async def test_the_demos_usage_adds_exactly_its_expected_sums_and_its_company_is
     assert events_after == truth.uses
     used, contracted = level(pasts[0])
     assert 89 * contracted <= 100 * used < 90 * contracted
-    available = Decimal(get(stack, "org_demo", "overview")["credits_available"])
+    available = Decimal(stack.get("overview", organization="org_demo")["credits_available"])
     assert available == credits(contracted)

@@ -147,7 +147,7 @@ async def test_an_accepted_event_is_visible_within_two_seconds(stack: WholeStack
     assert stack.post(usage(credits="41", envelope={"subject": "org_quick"})).status_code == 202
     expected = {"jira_search": (Decimal(42), 2)}
     await eventually(lambda: breakdown(stack, "org_quick", "assistant", "tools") == expected, within_s=10)
-    assert time.monotonic() - began < 4  # two seconds, and one second for a token and a request in this test
+    assert time.monotonic() - began < 4  # two seconds, and two for a machine that does other work
 
 
 async def test_bad_events_stand_in_the_dead_letters_and_their_neighbours_count(stack: WholeStack) -> None:

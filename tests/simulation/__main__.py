@@ -1,4 +1,5 @@
-"""python -m simulation aggregator|alerter FIRST [MANY]: runs MANY seeds from FIRST and prints the seeds that failed, with reasons."""
+"""python -m simulation aggregator|alerter FIRST [MANY [FAILURES]]: runs MANY seeds from FIRST and prints the seeds that failed, with
+reasons. It stops after so many failures."""
 
 import hashlib
 import importlib
@@ -7,11 +8,8 @@ import sys
 
 import structlog
 
-FAILURES_MAX = 3
-"""Stop after this many failed seeds."""
 
-
-def main(service: str, first: str, many: str = "1") -> int:
+def main(service: str, first: str, many: str = "1", failures: str = "3") -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     run = importlib.import_module(f"simulation.{service}").run
     steps, failed, digest = 0, 0, hashlib.blake2b(digest_size=8)
@@ -22,7 +20,7 @@ def main(service: str, first: str, many: str = "1") -> int:
         if scenario.violations:
             failed += 1
             print(f"seed {seed}: " + "\n  ".join(scenario.violations[:5]))  # noqa: T201
-            if failed == FAILURES_MAX:
+            if failed == int(failures):
                 break
     print(f"{service}: {many} histories from seed {first}, {steps} steps, {failed} failed, {digest.hexdigest()}")  # noqa: T201
     return 1 if failed else 0

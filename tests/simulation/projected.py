@@ -39,6 +39,8 @@ class Scenario(Alerts):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.day = 0
+        self.kept: dict[int, tuple[LevelRow, Days, tuple[dict[int, int], set[int]]]] = {}
+        """The last projection of an organization, and what it was made of."""
         for number in ORGANIZATIONS:
             first = BEGINS - timedelta(days=HISTORY_DAYS)
             count = (NOW.date() - first).days
@@ -158,21 +160,9 @@ class Scenario(Alerts):
         is_open, found = self.open(number), []
         waiting = [at for at in (*level.projected, 100) if not is_met(level.used, level.available, at)]
         if level.projected and waiting and days.complete_to.date() == self.today:
-            first = self.today - timedelta(days=DAYS_MAX)
-            outlook = foresee(
-                first, days_in_a_row(days.by_day, first, self.today), until=ENDS, elapsed=0.5,
-                seed=seed_of(name_of(number), None, None, days.complete_to, "UTC"),
-            )  # fmt: skip
-            assert isinstance(outlook, Outlook)
-            must, may, permilles = set[int](), set[int](), dict[int, int]()
-            for at in level.projected:
-                left = max(0, -(-level.available * at // 100) - level.used)
-                projected = project_outlook(outlook, 0, level.used, left)
-                assert projected.run_out is not None
-                assert projected.probability_not_in_period is not None
-                permilles[at] = round(1000 * (1 - projected.probability_not_in_period))
-                must |= {at} if projected.run_out.p50 and at in waiting else set()
-                may |= {at} if permilles[at] >= HOLDS_PERMILLE else set()
+            permilles, running_out = self.projected(number, level, days)
+            must = running_out & {*waiting}
+            may = {at for at, permille in permilles.items() if permille >= HOLDS_PERMILLE}
             if not must <= is_open <= may:
                 found.append(f"open are {is_open}, the projection says {permilles}")
         banner = self.postgres.table("banners").get(number)
@@ -180,6 +170,29 @@ class Scenario(Alerts):
         if (banner[2:4] if banner else None) != (("projected", shown) if shown else None):
             found.append(f"the banner is {banner}, open are {is_open}")
         return found
+
+    def projected(self, number: int, level: LevelRow, days: Days) -> tuple[dict[int, int], set[int]]:
+        """For each threshold the probability that it is reached, and those that are reached in the middle path. Projected once
+        for the same level and days: every step asks."""
+        kept_level, kept_days, answer = self.kept.get(number, (None, None, None))
+        if answer is not None and kept_level == level and kept_days is days:
+            return answer
+        first = self.today - timedelta(days=DAYS_MAX)
+        outlook = foresee(
+            first, days_in_a_row(days.by_day, first, self.today), until=ENDS, elapsed=0.5,
+            seed=seed_of(name_of(number), None, None, days.complete_to, "UTC"),
+        )  # fmt: skip
+        assert isinstance(outlook, Outlook)
+        permilles, running_out = dict[int, int](), set[int]()
+        for at in level.projected:
+            left = max(0, -(-level.available * at // 100) - level.used)
+            projected = project_outlook(outlook, 0, level.used, left)
+            assert projected.run_out is not None
+            assert projected.probability_not_in_period is not None
+            permilles[at] = round(1000 * (1 - projected.probability_not_in_period))
+            running_out |= {at} if projected.run_out.p50 else set()
+        self.kept[number] = level, days, (permilles, running_out)
+        return permilles, running_out
 
     def check_mails(self) -> list[str]:
         table, found = self.postgres.table, []

@@ -3,7 +3,9 @@
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.infra.stack import Database, Topics
+from support.infra.turns import LONG, SHARE_A_STACK
 
 
 async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -47,3 +49,7 @@ async def test_every_test_gets_empty_topics(topics: Topics, turn: int) -> None:
         assert (await consumer.getone()).value == b"event"
     finally:
         await consumer.stop()
+
+
+def test_the_files_that_begin_first_exist() -> None:
+    assert [unit for unit in {*LONG, *SHARE_A_STACK} if not (REPOSITORY / unit).exists()] == []

@@ -25,6 +25,11 @@ class StateFolder:
         return self.root / "jars"
 
     @property
+    def bytecode(self) -> Path:
+        """Compiled Python modules of programs that tests start."""
+        return self.root / "bytecode"
+
+    @property
     def kafka(self) -> Path:
         return self.root / "kafka"
 
