@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 from support.clients.metered_organization import MeteredOrganization
+from support.clients.pinned import installing
 from support.data.factories import uuid7
 from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
 
 PROGRAMS = Path(__file__).parent / "programs"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
+    """While it starts, the clients are installed."""
+    with installing(), state_of_its_own() as home, running_stack(home) as (_, addresses):
         yield WholeStack(home, addresses)
 
 

@@ -1,4 +1,4 @@
-"""OpenMeter's and Lago's SDKs and LiteLLM's callbacks against the running stack. Needs --clients."""
+"""OpenMeter's and Lago's SDKs and LiteLLM's callbacks against the running stack. Some need --clients."""
 
 import os
 import time
@@ -8,50 +8,32 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.clients import pinned
 from support.clients.documented import example
-from support.clients.foreign_clients import go_module, need, node_with, python_with, run
+from support.clients.foreign_clients import go_module, need, run
 from support.clients.metered_organization import MeteredOrganization, credits_of
 from support.data.factories import uuid7
 
-pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 Make = Callable[..., MeteredOrganization]
-LITELLM = ("litellm==1.110.2", "fastapi", "orjson", "soundfile")
-"""With what its cache needs (findings/litellm-cache-hit-needs-undeclared-packages.sh)."""
 COLLECTOR = ("github.com/redpanda-data/benthos/v4/public/service@v4.60.0",)
 """The collector itself (github.com/openmeterio/openmeter) is not in the module proxy."""
 MOCKED = credits_of(input_tokens=10, output_tokens=20)
 
 
-@pytest.fixture(scope="module")
-def litellm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return python_with(tmp_path_factory.mktemp("litellm"), *LITELLM)
-
-
-@pytest.mark.parametrize(
-    ("package", "program", "mapping"),
-    [("openmeter==1.0.0b236", "openmeter_sdk.py", "openmeter"), ("lago-python-client==1.55.0", "lago_sdk.py", "lago")],
-)
-async def test_python_sdk(
-    organization: Make, programs: Path, tmp_path: Path, package: str, program: str, mapping: str
-) -> None:
-    made = organization(mapping)
-    python = python_with(tmp_path, package)
-    run(python, "-W", "ignore", programs / program, folder=tmp_path, ID=uuid7(), **made.environment)
+@pytest.mark.usual_clients
+@pytest.mark.parametrize("client", ["openmeter", "lago"])
+async def test_python_sdk(organization: Make, programs: Path, tmp_path: Path, client: str) -> None:
+    made, program = organization(client), programs / f"{client}_sdk.py"
+    run(pinned.python(client), "-W", "ignore", program, folder=tmp_path, ID=uuid7(), **made.environment)
     await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
 
 
-@pytest.mark.parametrize(
-    ("package", "program", "mapping"),
-    [
-        ("@openmeter/sdk@1.0.0-beta.232", "openmeter.mjs", "openmeter"),
-        ("lago-javascript-client@1.53.0", "lago.mjs", "lago"),
-    ],
-)
-async def test_javascript_sdk(
-    organization: Make, programs: Path, tmp_path: Path, package: str, program: str, mapping: str
-) -> None:
-    made = organization(mapping)
-    node_with(tmp_path, package)
+@pytest.mark.usual_clients
+@pytest.mark.parametrize("client", ["openmeter", "lago"])
+async def test_javascript_sdk(organization: Make, programs: Path, tmp_path: Path, client: str) -> None:
+    made, program = organization(client), f"{client}.mjs"
+    pinned.node(tmp_path, client)
     (tmp_path / program).write_text((programs / program).read_text())
     run("node", program, folder=tmp_path, ID=uuid7(), **made.environment)
     await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
@@ -64,6 +46,7 @@ def checkout(variable: str) -> Path:
     return Path(os.environ[variable]).absolute()
 
 
+@pytest.mark.clients
 async def test_lagos_ruby_client(organization: Make, programs: Path, tmp_path: Path) -> None:
     """Version 1.49.0, with Debian's packages ruby and ruby-jwt."""
     client, made = checkout("LAGO_RUBY_CLIENT"), organization("lago")
@@ -72,6 +55,7 @@ async def test_lagos_ruby_client(organization: Make, programs: Path, tmp_path: P
     await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
 
 
+@pytest.mark.clients
 async def test_lagos_go_client(organization: Make, programs: Path, tmp_path: Path) -> None:
     client, made = checkout("LAGO_GO_CLIENT"), organization("lago")
     module = go_module(tmp_path, programs / "lago.go", local={"github.com/getlago/lago-go-client": client})
@@ -79,6 +63,7 @@ async def test_lagos_go_client(organization: Make, programs: Path, tmp_path: Pat
     await made.until_counted("models", {"gpt-6": (Decimal("3.5"), 4)})
 
 
+@pytest.mark.clients
 async def test_openmeters_collector(organization: Make, programs: Path, tmp_path: Path) -> None:
     """Its engine with the output of its preset `http-server`. Numbers keep their digits, and 250 events are three arrays."""
     made = organization("openmeter")
@@ -92,6 +77,7 @@ async def test_openmeters_collector(organization: Make, programs: Path, tmp_path
     await made.until_counted("models", {"gpt-6": (Decimal("2.5"), 250)})
 
 
+@pytest.mark.usual_clients
 async def test_array_of_openmeters_collector(organization: Make) -> None:
     """Its preset `http-server` sends `application/json` with an array of at most 100 events."""
     made = organization("openmeter")
@@ -111,46 +97,44 @@ async def test_array_of_openmeters_collector(organization: Make) -> None:
 @pytest.mark.parametrize(
     ("callback", "mapping", "calls"),
     [
-        ("openmeter", "litellm-openmeter", {"gpt-4o-mini": 2, "in-house": 1}),
-        ("lago", "lago", {"gpt-4o-mini": 2, "in-house": 1}),
-        ("json_array", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
-        ("ndjson", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
-        ("single", "litellm", {"gpt-4o-mini": 1, "in-house": 1}),
+        pytest.param(
+            "openmeter", "litellm-openmeter", {"gpt-4o-mini": 2, "in-house": 1}, marks=pytest.mark.usual_clients
+        ),
+        pytest.param("json_array", "litellm", {"gpt-4o-mini": 1, "in-house": 1}, marks=pytest.mark.usual_clients),
+        pytest.param("lago", "lago", {"gpt-4o-mini": 2, "in-house": 1}, marks=pytest.mark.clients),
+        pytest.param("ndjson", "litellm", {"gpt-4o-mini": 1, "in-house": 1}, marks=pytest.mark.clients),
+        pytest.param("single", "litellm", {"gpt-4o-mini": 1, "in-house": 1}, marks=pytest.mark.clients),
     ],
 )
 async def test_litellm(
-    organization: Make,
-    programs: Path,
-    litellm: Path,
-    tmp_path: Path,
-    callback: str,
-    mapping: str,
-    calls: dict[str, int],
+    organization: Make, programs: Path, tmp_path: Path, callback: str, mapping: str, calls: dict[str, int]
 ) -> None:
     """A cache hit does not count, and neither does its cost; a model without a price counts its tokens."""
     made = organization(mapping)
+    litellm = pinned.python("litellm")
     run(litellm, "-W", "ignore", programs / "litellm_calls.py", callback, folder=tmp_path, **made.environment)
     await made.until_counted("models", {model: (MOCKED * number, number) for model, number in calls.items()})
     assert made.dead_letters() == []
 
 
+@pytest.mark.usual_clients
 async def test_openmeters_examples_of_the_documentation(organization: Make, tmp_path: Path) -> None:
     made = organization("openmeter")
-    python = python_with(tmp_path, "openmeter==1.0.0b236")
-    run(python, "-W", "ignore", "-c", example("python", "from openmeter import", made), folder=tmp_path)
-    node_with(tmp_path, "@openmeter/sdk@1.0.0-beta.232")
+    program = example("python", "from openmeter import", made)
+    run(pinned.python("openmeter"), "-W", "ignore", "-c", program, folder=tmp_path)
+    pinned.node(tmp_path, "openmeter")
     (tmp_path / "example.mjs").write_text(example("js", "@openmeter/sdk", made))
     run("node", "example.mjs", folder=tmp_path)
     each = credits_of(input_tokens=812, output_tokens=96)
     await made.until_counted("models", {"gpt-6": (each * 2, 2)})
 
 
-async def test_examples_of_the_documentation(organization: Make, litellm: Path, tmp_path: Path) -> None:
+@pytest.mark.usual_clients
+async def test_examples_of_the_documentation(organization: Make, tmp_path: Path) -> None:
     lago, calls = organization("lago"), organization("litellm")
-    python = python_with(tmp_path, "lago-python-client==1.55.0")
     program = example("python", "lago_python_client", lago).replace("1796040000", str(int(time.time())))
-    run(python, "-W", "ignore", "-c", program, folder=tmp_path)
-    node_with(tmp_path, "lago-javascript-client@1.53.0")
+    run(pinned.python("lago"), "-W", "ignore", "-c", program, folder=tmp_path)
+    pinned.node(tmp_path, "lago")
     (tmp_path / "example.mjs").write_text(example("js", "lago-javascript-client", lago))
     run("node", "example.mjs", folder=tmp_path)
     each = credits_of(input_tokens=812, output_tokens=96)
@@ -159,5 +143,6 @@ async def test_examples_of_the_documentation(organization: Make, litellm: Path, 
     program = example("python", "GenericAPILogger", calls).replace('user="ada"', 'user="ada", mock_response="hello"')
     flush = "while not logger.log_queue: await asyncio.sleep(0.05)\n    await logger.async_send_batch()"
     program += f"    logger = litellm.callbacks[0]\n    {flush}\nimport asyncio\nasyncio.run(main())\n"
-    run(litellm, "-W", "ignore", "-c", program, folder=tmp_path, LITELLM_LOCAL_MODEL_COST_MAP="True")
+    offline = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    run(pinned.python("litellm"), "-W", "ignore", "-c", program, folder=tmp_path, **offline)
     await calls.until_counted("models", {"gpt-4o-mini": (MOCKED, 1)})

@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDKs, instrumentations of model SDKs, and coding assistants against OTLP. Needs --clients."""
+"""OpenTelemetry's SDKs, instrumentations of model SDKs, and coding assistants against OTLP. Some need --clients."""
 
 import asyncio
 import os
@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.clients import pinned
 from support.clients.documented import example, exports
-from support.clients.foreign_clients import node_with, python_with, run
+from support.clients.foreign_clients import node_with, run
 from support.clients.metered_organization import MeteredOrganization, credits_of
 from support.infra.service_process import eventually
 
-pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 Make = Callable[..., MeteredOrganization]
 OPENAI = credits_of(input_tokens=1000, cached_input_tokens=900, output_tokens=120, reasoning_output_tokens=40)
 STREAMED = credits_of(input_tokens=1000, cached_input_tokens=900, output_tokens=120)  # without reasoning on the span
@@ -38,19 +39,12 @@ def stub(tmp_path: Path, programs: Path) -> Iterator[str]:
             process.terminate()
 
 
+@pytest.mark.usual_clients
 async def test_instrumentations_of_openai_and_anthropic(
     organization: Make, programs: Path, tmp_path: Path, stub: str
 ) -> None:
     made = organization("otlp-genai")
-    python = python_with(
-        tmp_path,
-        "openai==3.57.0",
-        "anthropic==2.14.0",
-        "opentelemetry-sdk==1.45.2",
-        "opentelemetry-exporter-otlp-proto-http==1.45.2",
-        "opentelemetry-instrumentation-openai==0.62.4",
-        "opentelemetry-instrumentation-anthropic==0.62.4",
-    )
+    python = pinned.python("instrumentations")
     run(python, programs / "otlp_instrumented.py", folder=tmp_path, STUB=stub, **made.environment)
     await made.until_counted(
         "models",
@@ -65,6 +59,7 @@ async def test_instrumentations_of_openai_and_anthropic(
     assert "gen_ai.usage.input_tokens" in letter["reason"]
 
 
+@pytest.mark.clients
 async def test_vercel_ai_sdk_with_the_javascript_exporters(
     organization: Make, programs: Path, tmp_path: Path, stub: str
 ) -> None:
@@ -86,10 +81,11 @@ async def test_vercel_ai_sdk_with_the_javascript_exporters(
     assert made.dead_letters() == []
 
 
+@pytest.mark.usual_clients
 @pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
 async def test_opentelemetrys_node_sdk(organization: Make, programs: Path, tmp_path: Path, protocol: str) -> None:
     made = organization("otlp-genai")
-    node_with(tmp_path, "@opentelemetry/api@1.10.0", "@opentelemetry/sdk-node@0.301.0")
+    pinned.node(tmp_path, "opentelemetry")
     (tmp_path / "run.mjs").write_text((programs / "otlp_node.mjs").read_text())
     environment = exports("OTEL_EXPORTER_OTLP_HEADERS", made) | {
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -115,6 +111,7 @@ def run_assistant(*command: str, folder: Path, environment: dict[str, str]) -> N
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
+@pytest.mark.clients
 async def test_claude_code(organization: Make, tmp_path: Path, stub: str) -> None:
     made = organization("claude-code")
     node_with(tmp_path, "@anthropic-ai/claude-code@2.1.332")
@@ -132,6 +129,7 @@ async def test_claude_code(organization: Make, tmp_path: Path, stub: str) -> Non
     assert made.dead_letters() == []
 
 
+@pytest.mark.clients
 async def test_gemini_cli(organization: Make, tmp_path: Path, stub: str) -> None:
     made = organization("gemini-cli")
     node_with(tmp_path, "@google/gemini-cli@0.61.0")
@@ -164,6 +162,7 @@ wire_api = "responses"
 """
 
 
+@pytest.mark.clients
 async def test_codex(organization: Make, tmp_path: Path, stub: str) -> None:
     made = organization("codex")
     node_with(tmp_path, "@openai/codex@0.171.0")

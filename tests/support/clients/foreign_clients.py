@@ -46,6 +46,7 @@ def python_with(folder: Path, *packages: str) -> Path:
 def node_with(folder: Path, *packages: str) -> None:
     """Install npm packages into `folder`, so that programs in it can import them."""
     need("node", "npm")
+    (folder / "package.json").write_text("{}")  # else npm takes one above the folder
     run("npm", "install", "--silent", "--no-audit", "--no-fund", *packages, folder=folder)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-SHARE_A_STACK = {"tests/journeys/dashboard"}
+SHARE_A_STACK = {"tests/ingest/clients", "tests/journeys/dashboard"}
 LONG = {
     "tests/journeys/dashboard": 800,
     "tests/journeys/test_simulation.py": 240,

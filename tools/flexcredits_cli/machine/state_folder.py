@@ -30,6 +30,11 @@ class StateFolder:
         return self.root / "bytecode"
 
     @property
+    def clients(self) -> Path:
+        """Foreign clients that tests install."""
+        return self.root / "clients"
+
+    @property
     def kafka(self) -> Path:
         return self.root / "kafka"
 

@@ -20,7 +20,7 @@ SOURCES = (".", "flexcredits")
 USUAL = "not faults and not clients and not containers"
 FAST = f"{USUAL} and not slow and not servers"
 FAULTS = "faults or smoke"
-CLIENTS = "clients"
+CLIENTS = "clients or usual_clients"
 CONTAINERS = "containers"
 TWO_PROCESSES = ("-n", "2", "--dist", "loadfile")
 """Most tests wait for servers. Each process has servers of its own; the tests of one file run in one process, in order."""
