@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from alerter.evaluation.wakeups import drain_wakeups
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -179,6 +180,7 @@ async def rows(owner: Connection, number: int) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in found]
 
 
+@pytest.mark.timeout(300)  # 200 stories; 100 s on two cores that another process of tests shares
 @given(story=stories, zone=st.sampled_from(ZONES), order=st.permutations(range(3)))
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_what_fired_is_what_the_model_says(
