@@ -13,6 +13,8 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from runtime.prepare import DatabaseSettings
+from support.infra.service_process import eventually
+from support.infra.stack import with_database
 
 MIGRATIONS = REPOSITORY / "schemas" / "postgres"
 
@@ -51,6 +53,32 @@ async def test_migrations_need_an_owner_who_may_make_roles_but_no_superuser(
     finally:
         await server.execute(f"DROP DATABASE IF EXISTS {owner} WITH (FORCE)")
         await server.execute(f"DROP ROLE IF EXISTS {owner}")
+        await server.close()
+
+
+async def test_a_checkpoint_follows_the_migrations_if_it_is_asked_for(postgres_dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "0001_one.sql").write_text("CREATE TABLE one ()")
+    name = f"prepared_{secrets.token_hex(4)}"
+    environment = {"POSTGRES_DSN": with_database(postgres_dsn, name)}
+    server = await asyncpg.connect(postgres_dsn)
+
+    async def checkpoints() -> int:
+        return int(await server.fetchval("SELECT num_requested FROM pg_stat_checkpointer"))
+
+    try:
+        await server.execute(f"CREATE DATABASE {name} STRATEGY WAL_LOG")  # the other one makes checkpoints
+        before = await checkpoints()
+
+        async def has_made_one() -> bool:
+            return await checkpoints() > before
+
+        assert prepare("migrations", str(tmp_path), **environment).returncode == 0
+        assert not await has_made_one()
+        done = prepare("migrations", str(tmp_path), "--checkpoint", **environment)
+        assert done.returncode == 0, done.stderr
+        await eventually(has_made_one, what="a checkpoint")
+    finally:
+        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await server.close()
 
 

@@ -1,6 +1,7 @@
 """python -m runtime.prepare: creates the tables and topics that a deployment needs before its services start.
 
 `python -m runtime.prepare migrations FOLDER` runs as the owner of the database in POSTGRES_DIRECT_DSN, or else POSTGRES_DSN.
+With `--checkpoint` the new tables are then written to their files, so that a stop soon afterwards is short.
 `python -m runtime.prepare topics FOLDER --replication N` uses the broker in KAFKA_BOOTSTRAP.
 Both only create missing objects, so they are safe to repeat at any time.
 """
@@ -18,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from runtime.kafka.clients import KafkaSettings, create_topics
 from runtime.kafka.topics import inspect_topics
 from runtime.observability.logs import configure_logs
-from runtime.postgres.migrations import migrate
+from runtime.postgres.migrations import checkpoint, migrate
 
 log = structlog.get_logger()
 
@@ -40,19 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     topics = commands.add_parser("topics", help="create the topics that do not exist")
     for command in (migrations, topics):
         command.add_argument("folder", type=Path, help="where they are described")
+    migrations.add_argument("--checkpoint", action="store_true", help="then CHECKPOINT; needs the right to")
     topics.add_argument("--replication", type=int, default=1, help="copies of each partition")
     chosen = parser.parse_args(arguments)
     configure_logs("prepare")
     if not chosen.folder.is_dir():
         parser.error(f"{chosen.folder} is not a folder")
     if chosen.command == "migrations":
-        asyncio.run(prepare_tables(chosen.folder))
+        asyncio.run(prepare_tables(chosen.folder, with_checkpoint=chosen.checkpoint))
     else:
         asyncio.run(prepare_topics(chosen.folder, chosen.replication))
 
 
-async def prepare_tables(folder: Path) -> None:
-    applied = await migrate(DatabaseSettings().postgres_dsn.get_secret_value(), folder)
+async def prepare_tables(folder: Path, *, with_checkpoint: bool) -> None:
+    dsn = DatabaseSettings().postgres_dsn.get_secret_value()
+    applied = await migrate(dsn, folder)
+    if with_checkpoint:
+        await checkpoint(dsn)
     log.info("the tables are there", applied=applied)
 
 

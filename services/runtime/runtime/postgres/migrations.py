@@ -64,6 +64,12 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
         return [path.name for path in pending]
 
 
+async def checkpoint(dsn: str) -> None:
+    """Let Postgres write all tables to their files now. Only for superusers and members of pg_checkpoint."""
+    async with _connect(dsn) as connection:
+        await connection.execute("CHECKPOINT")
+
+
 @asynccontextmanager
 async def _connect(dsn: str) -> AsyncIterator[Connection]:
     connection = await connect_directly(dsn)
