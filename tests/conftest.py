@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,22 +13,28 @@ import pytest
 from hypothesis import HealthCheck, settings
 from runtime.observability.logs import configure_logs
 from support.infra import stack as real
+from support.infra.containers import ONLY_CONTAINERS
 from support.infra.stack import Database, Topics
 from support.infra.turns import longest_first, unit_of
 from xdist.scheduler import LoadScopeScheduling
 
 configure_logs("test")  # through logging, as in the services, so that each test sees the ERROR logs of its code
 left_out: list[str] = []
-SERVERS = {"kafka_bootstrap", "postgres_dsn"}
+SERVERS = {"kafka_bootstrap", "postgres_dsn", "stack", "demo"}
+"""Fixtures of a real Kafka or Postgres, and of a whole stack."""
 NAMED_AT_MOST = 100
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Mark tests that use a real Kafka or Postgres through any fixture; a process of several gets the longest first."""
+    """Mark tests that use a real Kafka or Postgres through any fixture; a process of several gets the longest first. In the
+    containers' lane, skip those with an embedded one."""
     for item in items:
         if isinstance(item, pytest.Function) and SERVERS & set(item.fixturenames):
             item.add_marker("servers")
+        marker = item.get_closest_marker("embedded")
+        if marker is not None and ONLY_CONTAINERS:
+            item.add_marker(pytest.mark.skip(reason=f"no container: {marker.args[0]}"))
     yield  # `-m` chooses
     if hasattr(config, "workerinput"):
         items[:] = longest_first(items)
@@ -63,7 +69,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the tests that were skipped or deselected by `-m` or `-k`, so that a partial run is visible."""
+    """Print the tests that were skipped or deselected by `-m` or `-k`, so that a partial run is visible. In the containers'
+    lane also what each folder took."""
+    if ONLY_CONTAINERS:
+        terminalreporter.section("folders")
+        for line in times_of_folders(terminalreporter.stats):
+            terminalreporter.line(line)
     skipped = [f"{report.nodeid} ({report.longrepr[2]})" for report in terminalreporter.stats.get("skipped", [])]
     if left_out or skipped:
         terminalreporter.section("not run")
@@ -71,6 +82,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         many = [f"{file}: {number} left out" for file, number in files.items()]
         for line in [*(many if len(left_out) > NAMED_AT_MOST else left_out), *skipped]:
             terminalreporter.line(line)
+
+
+def times_of_folders(stats: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """Of each folder of `tests`: how its tests ended, and their seconds with set-up. Processes add up."""
+    ended, seconds = defaultdict[str, Counter[str]](Counter), Counter[str]()
+    for outcome, reports in stats.items():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folder = "/".join(report.nodeid.split("/")[:2])
+                seconds[folder] += report.duration
+                ended[folder].update([outcome] if outcome else ())  # set-up and end that passed have none
+    for folder, results in sorted(ended.items()):
+        counts = ", ".join(f"{number} {outcome}" for outcome, number in sorted(results.items()))
+        yield f"{folder}: {counts}, {seconds[folder]:.0f} s"
 
 
 # Two cores are shared with Kafka and Postgres: an example's duration says nothing about our code.

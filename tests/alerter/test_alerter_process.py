@@ -141,6 +141,7 @@ async def test_messages_that_never_come_cost_one_sweep(
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.embedded("stops its broker for a minute")
 async def test_without_kafka_for_a_minute_it_sweeps_on_and_then_listens_again(
     database: Database, mailbox: Script, acme: Customer, owner: Connection
 ) -> None:

@@ -15,6 +15,7 @@ from flexcredits_cli.machine.state_folder import state_folder
 from flexcredits_cli.processes.programs import Process
 from support.infra.stack import running, throwaway_folder
 
+pytestmark = pytest.mark.embedded("is about the embedded broker, which it kills")
 log = logging.getLogger(__name__)
 
 

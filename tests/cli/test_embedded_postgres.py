@@ -12,6 +12,7 @@ from flexcredits_cli.machine.ports import free_ports
 from flexcredits_cli.terminal.problem import SetupProblem
 from support.infra.stack import running, throwaway_folder
 
+pytestmark = pytest.mark.embedded("is about the embedded server, its data folder and account")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
 # Unlike other tests, these need durable data.
 SETTINGS = {"shared_buffers": "16MB", "max_wal_size": "256MB"}

@@ -15,7 +15,11 @@ from flexcredits_cli.stack.services import answers
 from support.infra.full_stack import running_stack, state_of_its_own
 
 # A stack is up within eight seconds on an idle machine, and there are up to three of them in a test.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.embedded("starts, kills and wipes the servers of `up`"),
+]
 KEYS = {
     "ingest_url",
     "query_url",

@@ -10,7 +10,7 @@ import pytest
 from support.faults.fault_stage import Stage, endure, lose_commits, open_stage
 from support.infra.stack import Topics, throwaway_folder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.embedded("kills and freezes its server")]
 
 
 @pytest.fixture

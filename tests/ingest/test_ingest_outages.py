@@ -20,6 +20,7 @@ from support.infra.stack import Database, Topics
 from support.services.ingest import Ingest, environment, ids, running_here
 
 pytestmark = pytest.mark.slow
+embedded = pytest.mark.embedded("kills and freezes its broker")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ async def own_topics(broker: Broker) -> Topics:
     return await real.make_topics(broker.bootstrap)
 
 
+@embedded
 async def test_kafka_away_at_start(
     own_broker: Broker, database: Database, key: str, expected_errors: list[str]
 ) -> None:
@@ -65,6 +67,7 @@ async def test_kafka_away_at_start(
         assert (await ingest.post(usage())).status_code == 202
 
 
+@embedded
 async def test_missing_topic_is_named(broker: Broker, database: Database, key: str, expected_errors: list[str]) -> None:
     expected_errors.append(AIOKAFKA_ERRORS)
     topics = Topics(broker.bootstrap, "none.events", "none.catalog", "none.totals", "none.dlq", "none.alerts")
@@ -77,6 +80,7 @@ async def test_missing_topic_is_named(broker: Broker, database: Database, key: s
         assert (await ingest.post(usage())).status_code == 503
 
 
+@embedded
 async def test_frozen_kafka_is_answered_in_bounded_time_and_recovers(
     broker: Broker, own_topics: Topics, database: Database, key: str, expected_errors: list[str]
 ) -> None:
@@ -117,6 +121,7 @@ async def takes(ingest: Ingest, event: dict[str, object]) -> bool:
     return (await ingest.post(event)).status_code == 202
 
 
+@embedded
 async def test_bytes_in_flight_are_bounded(
     broker: Broker, own_topics: Topics, database: Database, key: str, expected_errors: list[str]
 ) -> None:
@@ -139,6 +144,7 @@ async def test_bytes_in_flight_are_bounded(
         assert await ingest.metric("flexcredits_ingest_in_flight_bytes") == 0
 
 
+@embedded
 async def test_what_waits_for_a_stalled_kafka_is_bounded_and_freed_without_it(
     broker: Broker, own_topics: Topics, database: Database, key: str, expected_errors: list[str]
 ) -> None:
@@ -177,6 +183,7 @@ def batches_in_memory() -> list[Batch]:
     return [each for each in gc.get_objects() if type(each) is Batch]
 
 
+@embedded
 async def test_acknowledged_events_survive_a_killed_broker(
     broker: Broker, own_topics: Topics, database: Database, key: str, expected_errors: list[str]
 ) -> None:
@@ -242,6 +249,7 @@ async def test_batch_that_failed_for_good_ends_the_process(narrow_topics: Topics
         assert "ProducerBroken" in process.log
 
 
+@embedded
 async def test_sigterm_answers_what_has_begun_and_leaves_with_0(
     broker: Broker, own_topics: Topics, database: Database, key: str
 ) -> None:
@@ -271,6 +279,7 @@ async def is_in_flight(ingest: Ingest) -> bool:
     return await ingest.metric("flexcredits_ingest_in_flight_bytes") > 0
 
 
+@embedded
 async def test_sigterm_without_kafka_ends_in_time(
     broker: Broker, own_topics: Topics, database: Database, key: str
 ) -> None:

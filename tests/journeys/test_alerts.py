@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.data.factories import contract, correction, event, organization, rfc3339, usage
 from support.data.traces import credits_of, find_traces
-from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, whole_stack
 from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -23,8 +23,8 @@ NOTIFIED_ROLES = ("admin", "billing_moderator", "super_admin")
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        yield WholeStack(home, addresses)
+    with whole_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from flexcredits_cli.stack.services import PYTHON
-from support.infra.full_stack import WholeStack, environment_of, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, environment_of, state_of_its_own, whole_stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 DONE = "---done---"
@@ -27,8 +27,7 @@ LAUNCHER = shlex.join([*PYTHON, "flexcredits_cli"])
 @pytest.fixture(scope="module")
 def demo() -> Iterator[tuple[WholeStack, dict[str, Any]]]:
     """A demo, and its overview and trend when it reported that it is ready."""
-    with state_of_its_own() as home, running_stack(home, command="demo") as (_, addresses):
-        stack = WholeStack(home, addresses)
+    with whole_stack("demo") as stack:
         today = date.today()  # noqa: DTZ011 - of the company's zone or a day off, which the test allows for
         days = {"from": f"{today - timedelta(days=28)}", "to": f"{today + timedelta(days=2)}", "interval": "day"}
         seen = {

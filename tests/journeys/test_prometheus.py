@@ -12,7 +12,7 @@ import pytest
 from flexcredits_cli.stack.services import without_proxy
 from support.clients.prometheus import Prometheus, alerts, names_in_dashboards, names_in_rules, probe_ports, prometheus
 from support.data.factories import contract, event, organization, usage
-from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, whole_stack
 from support.infra.service_process import ServiceProcess, eventually, free_port, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -23,8 +23,7 @@ UNKNOWN_KEY = b64encode(b'{"alg":"RS256","kid":"unknown"}').decode().rstrip("=")
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        made = WholeStack(home, addresses)
+    with whole_stack() as made:
         asyncio.run(use(made))
         yield made
 

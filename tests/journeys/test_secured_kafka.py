@@ -21,7 +21,7 @@ from support.infra.stack import Database
 from support.services.alerter import Script, smtp_server
 from support.services.ingest import Ingest, environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.embedded("needs listeners of its own; containers: test_tls_everywhere.py")]
 
 WRONG_PASSWORD = "canary-wrong-password"
 

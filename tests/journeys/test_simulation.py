@@ -16,7 +16,7 @@ from flexcredits_cli.generator.usage.disturbances import Kind
 from flexcredits_cli.generator.usage.history import Past
 from flexcredits_cli.generator.usage.live import Opening, level
 from flexcredits_cli.generator.usage.truth import Truth
-from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, whole_stack
 from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -35,8 +35,8 @@ VIEWS = {
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        yield WholeStack(home, addresses)
+    with whole_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

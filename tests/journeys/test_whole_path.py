@@ -18,7 +18,7 @@ from support.clients.recorded_otlp import recorded as recorded_otlp
 from support.data.factories import correction, organization, rate, usage
 from support.data.recorded_bodies import recorded, recorded_lines, sent_at
 from support.data.traces import credits_of, find_traces
-from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, whole_stack
 from support.infra.service_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -39,8 +39,8 @@ PLAIN, EMBEDDING = credits_of_call(input_tokens=1200, output_tokens=300), credit
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[WholeStack]:
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        yield WholeStack(home, addresses)
+    with whole_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

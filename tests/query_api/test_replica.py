@@ -243,6 +243,7 @@ async def api_with(database: Database, replica: Standby, provider: IdentityProvi
 
 
 @pytest.mark.slow
+@pytest.mark.embedded("copies its server's data folder")
 async def test_usage_is_read_from_a_replica_that_keeps_up_and_settings_from_the_primary(
     postgres_dsn: str, database: Database, provider: IdentityProvider
 ) -> None:

@@ -1,11 +1,18 @@
 """Tests of the shared fixtures."""
 
+import re
+
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from flexcredits_cli.machine.state_folder import REPOSITORY
 from support.infra.stack import Database, Topics
 from support.infra.turns import LONG, SHARE_A_STACK
+
+STARTS_A_SERVER = re.compile(
+    r"\b(?:EmbeddedKafka|EmbeddedPostgres|open_broker|Broker|open_stage|standby|secured_kafka)\(|\brunning_stack\(home"
+)
+OTHER_LANES = re.compile(r"pytest\.mark\.(?:faults|clients)\b")
 
 
 async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -53,3 +60,15 @@ async def test_every_test_gets_empty_topics(topics: Topics, turn: int) -> None:
 
 def test_the_files_that_begin_first_exist() -> None:
     assert [unit for unit in {*LONG, *SHARE_A_STACK} if not (REPOSITORY / unit).exists()] == []
+
+
+def test_tests_that_start_their_own_server_say_why_it_is_no_container() -> None:
+    """And the documents list them: `--containers` skips them."""
+    page = (REPOSITORY / "docs/testing.md").read_text()
+    texts = {
+        path.relative_to(REPOSITORY).as_posix(): path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py")
+    }
+    starting = {path for path, text in texts.items() if STARTS_A_SERVER.search(text) and not OTHER_LANES.search(text)}
+    marked = {path for path, text in texts.items() if "pytest.mark.embedded(" in text}
+    assert starting - marked == set()
+    assert {path for path in marked if f"`{path}`" not in page} == set()

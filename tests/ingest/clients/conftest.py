@@ -7,7 +7,7 @@ import pytest
 from support.clients.metered_organization import MeteredOrganization
 from support.clients.pinned import installing
 from support.data.factories import uuid7
-from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, whole_stack
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -15,8 +15,8 @@ PROGRAMS = Path(__file__).parent / "programs"
 @pytest.fixture(scope="package")
 def stack() -> Iterator[WholeStack]:
     """While it starts, the clients are installed."""
-    with installing(), state_of_its_own() as home, running_stack(home) as (_, addresses):
-        yield WholeStack(home, addresses)
+    with installing(), whole_stack() as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser
 from support.clients.browser import chromium
 from support.data.dashboard_data import fill
-from support.infra.full_stack import WholeStack, running_stack, state_of_its_own
+from support.infra.full_stack import WholeStack, whole_stack
 
 
 @pytest.fixture
@@ -19,7 +19,6 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture(scope="package")
 def stack() -> Iterator[WholeStack]:
     """A stack with the organizations of dashboard_data. Tests that change an organization create their own."""
-    with state_of_its_own() as home, running_stack(home) as (_, addresses):
-        filled = WholeStack(home, addresses)
+    with whole_stack() as filled:
         asyncio.run(fill(filled))
         yield filled

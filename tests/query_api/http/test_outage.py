@@ -23,6 +23,7 @@ ROUNDS = 3
 
 
 @pytest.mark.slow
+@pytest.mark.embedded("stops and continues its server by signals")
 async def test_a_postgres_that_stops_slowly_ends_no_query_api(provider: IdentityProvider) -> None:
     (postgres_port,), port = free_ports(1), free_port()
     with throwaway_folder(memory()) as folder:

@@ -7,14 +7,15 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 from flexcredits_cli.dev_idp.tokens import Role, key_path, load_key, mint_token
 from flexcredits_cli.machine.state_folder import StateFolder, state_folder
+from support.infra.containers import ONLY_CONTAINERS, kafka_container, postgres_container
 from support.infra.stack import memory, throwaway_folder
 
 TLS = ssl.create_default_context()
@@ -40,13 +41,14 @@ def environment_of(home: StateFolder) -> dict[str, str]:
 
 @contextmanager
 def running_stack(
-    home: StateFolder, *options: str, command: str = "up"
+    home: StateFolder, *options: str, command: str = "up", external: Mapping[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A stack on free ports, and the JSON line that it printed; stopped by Ctrl-C."""
+    """A stack on free ports, and the JSON line that it printed; stopped by Ctrl-C. `external` names servers of others."""
     argv = [sys.executable, "-P", "-m", "flexcredits_cli", command, "--json", "--free-ports", *options]
     log = home.root / "up.log"
     with log.open("w") as errors:
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment_of(home))
+        environment = environment_of(home) | (external or {})
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
@@ -57,6 +59,19 @@ def running_stack(
             process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=60)
         assert rest == "", "stdout has more than one line of JSON"
+
+
+@contextmanager
+def whole_stack(command: str = "up") -> Iterator["WholeStack"]:
+    """A stack with a new state folder. Its Kafka and Postgres are its own: embedded ones, or containers in their lane."""
+    with ExitStack() as here:
+        home = here.enter_context(state_of_its_own())
+        external = {}
+        if ONLY_CONTAINERS:
+            external["KAFKA_BOOTSTRAP"] = here.enter_context(kafka_container())
+            external["POSTGRES_DSN"] = here.enter_context(postgres_container())
+        _, addresses = here.enter_context(running_stack(home, command=command, external=external))
+        yield WholeStack(home, addresses)
 
 
 class WholeStack:
