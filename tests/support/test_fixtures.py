@@ -12,6 +12,7 @@ from support.infra.turns import LONG, SHARE_A_STACK
 STARTS_A_SERVER = re.compile(
     r"\b(?:EmbeddedKafka|EmbeddedPostgres|open_broker|Broker|open_stage|standby|secured_kafka)\(|\brunning_stack\(home"
 )
+EMBEDDED = re.compile(r"pytest\.mark\.embedded\(")
 OTHER_LANES = re.compile(r"pytest\.mark\.(?:faults|clients)\b")
 
 
@@ -69,6 +70,6 @@ def test_tests_that_start_their_own_server_say_why_it_is_no_container() -> None:
         path.relative_to(REPOSITORY).as_posix(): path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py")
     }
     starting = {path for path, text in texts.items() if STARTS_A_SERVER.search(text) and not OTHER_LANES.search(text)}
-    marked = {path for path, text in texts.items() if "pytest.mark.embedded(" in text}
+    marked = {path for path, text in texts.items() if EMBEDDED.search(text)}
     assert starting - marked == set()
     assert {path for path in marked if f"`{path}`" not in page} == set()
