@@ -11,8 +11,8 @@ from query_api.auth.principal import Principal
 from query_api.db.session import read_as
 from query_api.exports.formats.files import CsvWriter, write_file
 from query_api.exports.manifests.recording import begin_recording
-from query_api.exports.planned import asked_by
-from query_api.exports.usage import USAGE_COLUMNS, UsageCsvQuery, plan_usage, usage_parts
+from query_api.exports.planned import asked_by, record_planned
+from query_api.exports.usage import USAGE_COLUMNS, UsageCsvQuery, plan_usage
 from runtime.postgres.pool import Pool, open_pool
 
 LIMITS = ExportLimits(file_bytes=1 << 30, organization_bytes=1 << 31)
@@ -42,12 +42,14 @@ async def _write(request: Request, pool: Pool, *, records: bool) -> float:
     query, writer = UsageCsvQuery(range="all"), CsvWriter(USAGE_COLUMNS)
     began, lines = time.process_time(), -1  # without the header
     async with read_as(pool, ORGANIZATION, "", wait_s=60) as session:
-        planned, data = await plan_usage(request, session, principal, query, writer)
-        recording = None
+        planned = await plan_usage(request, session, principal, query, writer)
         if records:
             asked = asked_by(query, "usage", planned.days)
             recording = await begin_recording(request, session, principal, asked, "usage.csv", writer)
-        pieces = write_file(writer, usage_parts(session, data, writer.rules, recording))
-        async for piece in pieces if recording is None else recording.record(pieces):
+            assert recording is not None
+            pieces = record_planned(planned, recording)
+        else:
+            pieces = write_file(writer, planned.parts(None))
+        async for piece in pieces:
             lines += piece.count(b"\n")
     return (time.process_time() - began) / lines * 1e6

@@ -94,7 +94,7 @@ async def test_tables_name_their_writer_and_customer_tables_are_guarded(database
     assert {tuple(row) for row in writes} == {
         ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"), ("alert_settings", "INSERT"),
         ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
-        *((table, privilege) for table in ("export_manifests", "export_lines") for privilege in ("INSERT", "DELETE")),
+        *((table, privilege) for table in ("export_manifests", "export_lines", "export_blocks") for privilege in ("INSERT", "DELETE")),
         *(("api_key_mappings", privilege) for privilege in ("INSERT", "UPDATE", "DELETE")),
     }  # fmt: skip
     await connection.close()

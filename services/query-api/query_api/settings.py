@@ -58,6 +58,9 @@ class Settings(ProcessSettings):
     export_signing_key: SecretStr | None = None
     """Signs the manifests of files: the seed of an Ed25519 key, 64 hex digits. Without it, or if empty, they are unsigned."""
 
+    export_kept_mib: int = Field(default=256, gt=0)
+    """MiB that are kept of each organization's exported files, so that they can be written again."""
+
     usage_events_topic: str = "usage.events.v1"
     http_processes: int = Field(default=1, gt=0, le=PROCESSES_MAX)
     """Processes that share the port, for hosts with several cores. The first one's probe port is PROBE_PORT, and each further

@@ -79,14 +79,14 @@ PATHS = [
     "/api/v1/export/table.parquet?product=agents&view=features&range=all",
     "/api/v1/export/manifests",
 ]  # fmt: skip
-# Deployment-wide by design: the progress of partitions, without any customer's name.
-SHARED_TABLES = {"partition_progress", "partition_hours", "partition_ends"}
+# Deployment-wide by design, without any customer's name: the progress of partitions, and which migrations were applied.
+SHARED_TABLES = {"partition_progress", "partition_hours", "partition_ends", "schema_migrations"}
 
 
 WRITES = {
     ("sessions", "INSERT"), ("sessions", "DELETE"), ("audit_log", "INSERT"), ("alert_settings", "INSERT"),
     ("alert_settings", "UPDATE"), ("banner_dismissals", "INSERT"),
-    *((table, privilege) for table in ("export_manifests", "export_lines") for privilege in ("INSERT", "DELETE")),
+    *((table, privilege) for table in ("export_manifests", "export_lines", "export_blocks") for privilege in ("INSERT", "DELETE")),
     *(("api_key_mappings", privilege) for privilege in ("INSERT", "UPDATE", "DELETE")),
 }  # fmt: skip
 """Also, UPDATE of sessions.last_seen_at and export_manifests.kept_bytes, and INSERT of the alerter's wake-ups and requests without their times."""
@@ -203,6 +203,7 @@ async def fill(db: TableRows, name: str) -> int:
     await db.execute(
         "INSERT INTO export_lines VALUES ($1, $2, 0, '2026-11-01', $3, NULL, '')", number, export[0][0], [NOW, NOW]
     )
+    await db.execute("INSERT INTO export_blocks VALUES ($1, $2, $2)", number, f"block-{name}".encode())
     key = await db.api_key(f"key{number}", name, products=[f"product-{name}"])
     await db.mapping(key, f"rule-{name}", f"mapper@{name}")
     return number

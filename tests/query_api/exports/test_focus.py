@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from query_api.calendar import Span
 from query_api.contracts.domain.balance import overage_by_day
 from query_api.contracts.domain.periods import CreditPeriod
-from query_api.db.statements import SQL
-from query_api.exports.domain.focus import FOCUS_COLUMNS, FocusDay, FocusLabel, instant
-from runtime.postgres.pool import Pool
+from query_api.exports.domain.focus import FOCUS_COLUMNS, instant
 from support.clients.export_files import header_of, read_file, special, total
 from support.data.table_rows import TableRows, local
 from support.services.query_api import Api
@@ -184,13 +182,6 @@ async def test_an_empty_file_has_its_header(api: Api, db: TableRows) -> None:
 async def test_a_range_is_all_that_can_be_asked_for(api: Api, db: TableRows) -> None:
     await db.organization()
     assert (await api.ask(f"{FOCUS}?product=api")).status_code == 422  # overage exists only for the whole usage
-
-
-async def test_the_statements_columns_are_the_headers(pool: Pool) -> None:
-    async with pool.acquire() as connection:
-        statement = await connection.prepare(SQL["copy_focus_1_2"])
-        assert tuple(column.name for column in statement.get_attributes()) == FOCUS_COLUMNS
-        assert len(statement.get_parameters()) == 7 + len(FocusLabel._fields) + len(FocusDay._fields)
 
 
 DAY = date(2026, 1, 1)

@@ -1,6 +1,7 @@
 """Manifests: what they say of a file, their signature by the real minisign, the same bytes again, and their limits."""
 
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -8,14 +9,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from query_api.access.state import ExportLimits
 from query_api.auth.minisign import SigningKey
+from query_api.exports.formats.rows import Rows
+from query_api.exports.manifests.kept import days_of, read_kept_rows, read_labels
 from support.clients.export_files import read_csv, special, total
 from support.data.people_rows import actor, attribution, show, use_by
 from support.data.table_rows import NOW, TableRows
-from support.infra.stack import SCHEMAS
+from support.infra.stack import SCHEMAS, Database
 from support.services.query_api import Api, OpenApi
 
 EXPORT = "/api/v1/export"
@@ -117,7 +123,8 @@ async def test_parts_of_a_day_are_written_as_before(api: Api, db: TableRows) -> 
         file = await make(api, "from=2026-10&to=2026-11", form)
         again = await api.ask(f"{MANIFESTS}/{file.headers[HEADER]}/file")
         assert again.content == file.content
-    assert await db.count("SELECT count(*) FROM export_lines") == 8
+    assert await db.count("SELECT count(*) FROM export_lines WHERE first_on IS NOT NULL") == 8
+    assert await db.count("SELECT count(*) FROM export_blocks") == 4 + 1  # both files have the same lines and labels
 
 
 async def test_the_real_minisign_accepts_the_signature_of_the_manifest_only(
@@ -215,7 +222,7 @@ async def test_an_organization_keeps_a_number_of_manifests_and_of_bytes(open_api
     async with open_api() as api:
         other = (await make(api, organization="org_other")).headers[HEADER]
         size = await db.count("SELECT max(kept_bytes) FROM export_manifests")
-    limits = ExportLimits(manifests=3, organization_bytes=2 * size + 10, of_request=2)
+    limits = ExportLimits(manifests=3, organization_bytes=size + 10, of_request=2)
     async with open_api(export_limits=limits) as api:
         ids = []
         for minute in range(5):
@@ -223,11 +230,18 @@ async def test_an_organization_keeps_a_number_of_manifests_and_of_bytes(open_api
             ids.append((await make(api)).headers[HEADER])
         listed = (await api.get(MANIFESTS))["exports"]
         assert [each["manifest"]["id"] for each in listed] == [ids[4], ids[3], ids[0]]  # all of the same bytes
-        assert [each["reproducible"] for each in listed] == [True, False, True]
-        for at in (0, 4):
+        assert all(each["reproducible"] for each in listed)  # their blocks are stored once
+        for at in (0, 3, 4):
             assert (await api.ask(f"{MANIFESTS}/{ids[at]}/file")).status_code == 200
-        answer = await api.ask(f"{MANIFESTS}/{ids[3]}/file")
+        assert await db.count(
+            "SELECT sum(octet_length(data)) FROM export_blocks WHERE organization_id = 1"
+        ) == await db.count("SELECT max(kept_bytes) FROM export_manifests WHERE organization_id = 1")
+        api.now = NOW.replace(minute=5)
+        newest = (await make(api, "from=2026-03&to=2026-03")).headers[HEADER]
+        answer = await api.ask(f"{MANIFESTS}/{ids[4]}/file")
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/lines-not-kept")
+        assert (await api.ask(f"{MANIFESTS}/{newest}/file")).status_code == 200
+        assert await db.count("SELECT sum(octet_length(data)) FROM export_blocks WHERE organization_id = 1") <= size
         assert (await api.ask(f"{MANIFESTS}/{ids[1]}")).status_code == 404
         assert (await api.ask(f"{MANIFESTS}/{other}/file", organization="org_other")).status_code == 200
     async with open_api(export_limits=ExportLimits(file_bytes=size // 2)) as api:
@@ -236,13 +250,61 @@ async def test_an_organization_keeps_a_number_of_manifests_and_of_bytes(open_api
         assert (await api.ask(f"{MANIFESTS}/{large}/file")).json()["type"] == "/problems/lines-not-kept"
 
 
-async def test_lines_of_a_release_that_kept_other_columns_are_refused(api: Api, db: TableRows) -> None:
+@pytest.mark.parametrize(
+    "data", ["(SELECT data FROM export_blocks JOIN export_lines ON labels_block = block LIMIT 1)", "'PAR1'"]
+)
+async def test_lines_of_a_release_that_kept_other_columns_are_refused(api: Api, db: TableRows, data: str) -> None:
     await special(db, "Asia/Kathmandu", "org_acme")
     export = (await make(api)).headers[HEADER]
-    await db.execute("UPDATE export_lines SET lines = labels WHERE labels IS NOT NULL")
+    await db.execute(
+        f"UPDATE export_blocks SET data = {data} WHERE block IN (SELECT lines_block FROM export_lines WHERE first_on IS NOT NULL)"
+    )
     for path in ("file", "changes"):
         answer = await api.ask(f"{MANIFESTS}/{export}/{path}")
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/written-differently"), path
+
+
+async def test_files_that_the_release_before_has_kept_are_written_again(
+    open_api: OpenApi, db: TableRows, database: Database
+) -> None:
+    """Each had its lines by the index of labels, and labels of a month, in its own rows."""
+    acme = await special(db, "Asia/Kathmandu", "org_acme")
+    async with open_api() as api:
+        for form in ("csv", "parquet"):
+            file = await make(api, form=form)
+            await keep_as_before(database.dsn, file.headers[HEADER])
+            assert (await api.ask(f"{MANIFESTS}/{file.headers[HEADER]}/file")).content == file.content
+        await db.use(acme, "api", "namespace", "search", "2026-03-28", 12_345)
+        assert (await api.get(f"{MANIFESTS}/{file.headers[HEADER]}/changes"))["difference"] == "0.012345"
+    inline = "SELECT coalesce(sum(octet_length(lines)), 0) FROM export_lines"
+    assert await db.count(inline) > 0
+    async with open_api(export_limits=ExportLimits(organization_bytes=1)) as api:
+        await make(api)
+        assert await db.count(inline) == 0  # they count, too
+
+
+async def keep_as_before(dsn: str, export: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch(
+        "SELECT position, first_on, begins_at, (SELECT data FROM export_blocks WHERE block = labels_block) AS labels,"
+        " (SELECT data FROM export_blocks WHERE block = lines_block) AS lines FROM export_lines WHERE export_id = $1 ORDER BY 1",
+        export,
+    )
+    labels = read_labels(rows[0]["labels"])
+    await connection.execute("DELETE FROM export_lines WHERE export_id = $1", export)
+    for at, row in enumerate(rows[1:]):
+        days = days_of(row["first_on"], row["begins_at"])
+        found = read_kept_rows(row["lines"], days, labels)
+        written = io.BytesIO()
+        table = pa.table({name: pa.array(values) for name, values in zip(Rows._fields, found, strict=True)})
+        pq.write_table(table, written, compression="zstd", use_dictionary=False, write_statistics=False)
+        await connection.execute(
+            "INSERT INTO export_lines (organization_id, export_id, position, first_on, begins_at, labels, lines)"
+            " SELECT organization_id, $1, $2, $3, $4, $5, $6 FROM export_manifests WHERE export_id = $1",
+            export, at, row["first_on"], row["begins_at"], None if at else rows[0]["labels"], written.getvalue(),
+        )  # fmt: skip
+    await connection.execute("DELETE FROM export_blocks")
+    await connection.close()
 
 
 async def test_a_release_that_writes_other_bytes_says_so(api: Api, db: TableRows) -> None:

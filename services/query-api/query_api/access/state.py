@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fastapi import Request
@@ -35,10 +35,12 @@ def zone_rules() -> ZoneRules:
 class ExportLimits(NamedTuple):
     """What is kept of an organization's exported files, and how long a comparison may take. The newest are kept."""
 
-    manifests: int = 500
-    """A daily file of a year, and some more."""
-    organization_bytes: int = 64 * 1024 * 1024
-    """Of lines."""
+    manifests: int = 2000
+    """Four files a day for as long as the ledger is kept, and some more."""
+    kept_for: timedelta = timedelta(days=466)
+    """As long as the ledger: older files are the first to go."""
+    organization_bytes: int = 256 * 1024 * 1024
+    """Of lines; what several files have counts once."""
     file_bytes: int = 16 * 1024 * 1024
     """Of lines of one file, which are in memory until it is sent. Of a larger file only the manifest is kept."""
     of_request: int = 12

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, get_args
 
 from fastapi import Request
@@ -27,7 +27,7 @@ from query_api.exports.domain.cells import (
 from query_api.exports.domain.focus import (
     BillingAccount,
 )
-from query_api.exports.domain.labels import ONE_DAY, Catalog, Label, UsedSeries, build_labels, months_of
+from query_api.exports.domain.labels import Catalog, Label, UsedSeries, build_labels, fixed_pieces, months_of
 from query_api.exports.formats.files import ParquetWriter
 from query_api.exports.formats.rows import Rows, read_rows
 from query_api.exports.queries import (
@@ -159,20 +159,15 @@ async def read_usage_rows(
 ) -> AsyncIterator[tuple[Days, Rows]]:
     """Lines of usage with one of these labels, at most ROWS_AT_ONCE, with the days that their indexes begin at.
 
-    `spans`: of these attributions only. Lines of a day may be in several parts.
+    `spans`: of these attributions only. Lines of a day may be in several parts. Parts end on fixed days, so that files of other
+    days have the same ones.
     """
     series = sorted({label.series_id for label in labels})
     if not series:
         return
-    at_once = timedelta(days=max(1, ROWS_AT_ONCE // len(series)) - 1)
-    first = days.first
-    while True:
-        some = Days(first, days.last if days.last - first <= at_once else first + at_once)
+    for some in fixed_pieces(days, ROWS_AT_ONCE // len(series)):
         data = await copy_usage(session, series, some, spans)
         rows = await asyncio.to_thread(read_rows, data, labels, some)
         del data
         for piece in rows.pieces(ROWS_AT_ONCE):
             yield some, piece
-        if some.last == days.last:
-            return
-        first = some.last + ONE_DAY

@@ -1,6 +1,6 @@
 """Files that are ready to be written: sent and recorded, or compared with a file of the past."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple
 
 from fastapi import Request
@@ -13,9 +13,10 @@ from query_api.db.session import ReadSession
 from query_api.exports.domain.cells import file_name
 from query_api.exports.downloads import FileResponse
 from query_api.exports.formats.files import FileWriter, Parts, write_file
+from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.manifests.manifest import Asked, Dataset
 from query_api.exports.manifests.measure import Measured
-from query_api.exports.manifests.recording import begin_recording
+from query_api.exports.manifests.recording import Recording, begin_recording
 from query_api.exports.parts import audit_export
 
 
@@ -27,7 +28,8 @@ class Planned(NamedTuple):
     what: Sequence[str | None]
     """Parts of its name."""
     writer: FileWriter
-    parts: Parts
+    parts: Callable[[Keeper | None], Parts]
+    """They give usage to the keeper; the reader gives it the other lines."""
     columns: Sequence[str]
     column: str | None
     """The column of credits whose sum is that of the file; None: it has none, or `credits` is the sum."""
@@ -55,11 +57,15 @@ async def send_planned(
         await session.finish()  # a client that reads slowly must not keep a connection
     await audit_export(request, principal, name)
     if recording is None:
-        return FileResponse(write_file(planned.writer, planned.parts), name, planned.writer.media_type)
-    measured = Measured(planned.columns, planned.column, planned.credits)
-    recording.measure(measured)
-    pieces = recording.record(write_file(planned.writer, measured.read(planned.parts)))
+        return FileResponse(write_file(planned.writer, planned.parts(None)), name, planned.writer.media_type)
+    pieces = record_planned(planned, recording)
     return FileResponse(pieces, name, planned.writer.media_type, headers=recording.headers)
+
+
+def record_planned(planned: Planned, recording: Recording) -> AsyncGenerator[bytes, None]:
+    """The file, which is recorded when it was read."""
+    measured, keeper = Measured(planned.columns, planned.column, planned.credits), recording.keeper
+    return recording.record(write_file(planned.writer, measured.read(planned.parts(keeper), keeper)), measured)
 
 
 def asked_by(query: RangeQuery, dataset: Dataset, days: Days) -> Asked:

@@ -83,19 +83,6 @@ async def copy_people(
     await copy_lines(session, SQL["copy_people"], day, *values, output=output)
 
 
-async def copy_focus_1_2(
-    session: ReadSession,
-    labels: Sequence[FocusLabel],
-    calendar: Sequence[FocusDay],
-    days: Days,
-    account: BillingAccount,
-    output: Output,
-) -> None:
-    """The same lines as rows of FOCUS 1.2; `calendar` has a row for each day."""
-    values = (*account, *columns_of(FocusLabel, labels), *columns_of(FocusDay, calendar))
-    await copy_lines(session, SQL["copy_focus_1_2"], *days, *values, output=output)
-
-
 async def copy_focus_1_2_people(
     session: ReadSession,
     labels: Sequence[FocusLabel],

@@ -9,13 +9,12 @@ from query_api.access.dependencies import CurrentUser, ExportAccess
 from query_api.auth.principal import Principal
 from query_api.db.session import ReadSession
 from query_api.exports.domain.table import TABLE_COLUMNS
-from query_api.exports.downloads import FileResponse
-from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, write_file
-from query_api.exports.manifests.recording import begin_recording, with_manifest
-from query_api.exports.parts import A_FILE, A_PARQUET_FILE, UsageFileQuery, audit_export
-from query_api.exports.planned import asked_by, send_planned
+from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter
+from query_api.exports.manifests.recording import with_manifest
+from query_api.exports.parts import A_FILE, A_PARQUET_FILE, UsageFileQuery
+from query_api.exports.planned import send_planned
 from query_api.exports.table import TableCsvQuery, plan_table
-from query_api.exports.usage import USAGE_COLUMNS, UsageCsvQuery, plan_usage, usage_parts
+from query_api.exports.usage import USAGE_COLUMNS, UsageCsvQuery, plan_usage
 from query_api.usage.breakdown.schemas import BreakdownQuery
 
 router = APIRouter(prefix="/api/v1/export")
@@ -44,17 +43,8 @@ async def get_usage_parquet(
 async def send_usage(
     request: Request, session: ReadSession, principal: Principal, query: UsageFileQuery, writer: FileWriter
 ) -> Response:
-    """The lines of a file of all people are kept, too."""
-    planned, data = await plan_usage(request, session, principal, query, writer)
-    if planned.is_of_some:
-        return await send_planned(request, session, principal, query, planned)
-    name, asked = planned.name(principal), asked_by(query, "usage", planned.days)
-    recording = await begin_recording(request, session, principal, asked, name, writer)
-    if recording is None:
-        return await send_planned(request, session, principal, query, planned)
-    await audit_export(request, principal, name)
-    pieces = recording.record(write_file(writer, usage_parts(session, data, writer.rules, recording)))
-    return FileResponse(pieces, name, writer.media_type, headers=recording.headers)
+    planned = await plan_usage(request, session, principal, query, writer)
+    return await send_planned(request, session, principal, query, planned)
 
 
 @router.get("/table.csv", response_class=Response, responses=with_manifest(A_FILE))

@@ -7,7 +7,8 @@ from query_api.calendar import today_in
 from query_api.db.session import ReadSession
 from query_api.exports.domain.cells import surfaces_in_name
 from query_api.exports.domain.table import TABLE_COLUMNS, table_lines
-from query_api.exports.formats.files import FileWriter, lines_of
+from query_api.exports.formats.files import FileWriter, Parts, lines_of
+from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.parts import BOM, who_in_name
 from query_api.exports.planned import Planned
 from query_api.http.problems import invalid_parameter
@@ -36,8 +37,11 @@ async def plan_table(request: Request, session: ReadSession, query: BreakdownQue
         "table", query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
         "categories-of-now" if query.categories == "now" else None, who_in_name(query),
     )  # fmt: skip
-    lines = lines_of(table_lines(table.rows, table.total, writer.rules))
+
+    def parts(_: Keeper | None) -> Parts:
+        return lines_of(table_lines(table.rows, table.total, writer.rules))
+
     return Planned(
-        "table", table.days, what, writer, lines, tuple(TABLE_COLUMNS), None, credits=table.total,
+        "table", table.days, what, writer, parts, tuple(TABLE_COLUMNS), None, credits=table.total,
         is_of_some=query.names_who, is_read=True,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from query_api.exports.domain.labels import Catalog, Label, UsedSeries, label_ce
 from query_api.exports.formats.batches import Batch, Keyed, constant, decimals, key_of, key_of_used, texts
 from query_api.exports.formats.files import FileWriter, Parts
 from query_api.exports.formats.rows import Rows
-from query_api.exports.manifests.recording import Recording
+from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.parts import (
     BOM,
     LABEL_COLUMNS,
@@ -76,29 +77,28 @@ async def read_usage_data(
 
 async def plan_usage(
     request: Request, session: ReadSession, principal: Principal, query: UsageFileQuery, writer: FileWriter
-) -> tuple[Planned, UsageData]:
+) -> Planned:
     """Raises ApiProblem."""
     data = await read_usage_data(request, session, principal, query, writer.rules)
     what = ("usage", query.product, query.view, surfaces_in_name(query.surface), who_in_name(query))
-    parts = usage_parts(session, data, writer.rules)
-    planned = Planned(
-        "usage", data.days, what, writer, parts, tuple(USAGE_COLUMNS), "credits", is_of_some=data.spans is not None
-    )
-    return planned, data
+    return Planned(
+        "usage", data.days, what, writer, partial(usage_parts, session, data, writer.rules), tuple(USAGE_COLUMNS), "credits",
+        is_of_some=data.spans is not None,
+    )  # fmt: skip
 
 
-async def usage_parts(
-    session: ReadSession, data: UsageData, rules: CellRules, recording: Recording | None = None
-) -> Parts:
+async def usage_parts(session: ReadSession, data: UsageData, rules: CellRules, keeper: Keeper | None) -> Parts:
     if data.spans is not None and not data.spans:
         return
+    if keeper:
+        keeper.begin(data.series)
     async for month, labels in label_months(session, data.series, data.catalog, data.days):
         cells = [label_cells(label, rules) for label in labels]
-        if recording:
-            await asyncio.to_thread(recording.begin_month, labels)
+        if keeper:
+            await asyncio.to_thread(keeper.begin_month, labels)
         async for days, rows in read_usage_rows(session, labels, month, data.spans):
-            if recording:
-                await asyncio.to_thread(recording.add, days, rows)
+            if keeper:
+                await asyncio.to_thread(keeper.add_usage, days, rows)
             yield await asyncio.to_thread(usage_batch, rows, days, cells, data.account)
 
 

@@ -67,7 +67,7 @@ function ExportedFile({ file: { manifest, signed, reproducible } }: { file: Sche
           </Anchor>
         )}
       </span>
-      {!reproducible && manifest.dataset === "usage" && <span className={classes.quiet}>Its lines are not kept.</span>}
+      {!reproducible && !manifest.people && <span className={classes.quiet}>Its lines are not kept.</span>}
       {isOpen && <ChangesSince id={manifest.id} />}
     </li>
   )

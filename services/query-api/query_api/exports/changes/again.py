@@ -1,5 +1,6 @@
 """The request of a file of the past, as it is answered today: whether the file would have other bytes, and other sums."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from query_api.auth.principal import Principal
 from query_api.db.session import ReadSession
+from query_api.exports.changes.rerun import writer_again
 from query_api.exports.domain.table import TABLE_COLUMNS
 from query_api.exports.focus.files import FocusFileQuery, plan_focus, plan_focus_csv
 from query_api.exports.focus.reading import FocusQuery
@@ -35,8 +37,13 @@ class Today(NamedTuple):
     sha256: str
 
 
-async def write_today(request: Request, session: ReadSession, principal: Principal, manifest: Manifest) -> Today:
-    """The same request for the same days, without sending the file. Raises ApiProblem."""
+async def write_today(
+    request: Request, session: ReadSession, principal: Principal, manifest: Manifest, about: Mapping[str, Any]
+) -> Today:
+    """The same request for the same days, without sending the file, with the metadata of then. Raises ApiProblem.
+
+    `about`: what is kept of the whole file.
+    """
     parameters = manifest.body.get("parameters")
     if parameters is None:
         raise ApiProblem(
@@ -54,8 +61,10 @@ async def write_today(request: Request, session: ReadSession, principal: Princip
             "written-differently", f"This release has other parameters: {error.errors()[0]['msg']}"
         ) from None
     await prepare_copy(session)
+    if "metadata" in about:  # it has the watermark and the time
+        planned = planned._replace(writer=writer_again(manifest, about))
     measured, digest = Measured(planned.columns, planned.column, planned.credits), sha256()
-    async with aclosing(write_file(planned.writer, measured.read(planned.parts))) as pieces:
+    async with aclosing(write_file(planned.writer, measured.read(planned.parts(None)))) as pieces:
         async for piece in pieces:
             digest.update(piece)
     return Today(measured.lines, measured.credits, digest.hexdigest())
@@ -72,7 +81,7 @@ async def _plan(
     match manifest.body["dataset"]:
         case "usage":
             usage = (UsageCsvQuery if is_csv else UsageFileQuery).model_validate(parameters)
-            return (await plan_usage(request, session, principal, usage, writer(USAGE_COLUMNS)))[0]
+            return await plan_usage(request, session, principal, usage, writer(USAGE_COLUMNS))
         case "table":
             table = (TableCsvQuery if is_csv else BreakdownQuery).model_validate(parameters)
             return await plan_table(request, session, table, writer(TABLE_COLUMNS))

@@ -81,10 +81,11 @@ def answer_changes(
 
 
 def answer_file_changes(
-    manifest: Manifest, today: Today, time_zone: str | None, complete_to: datetime | None
+    manifest: Manifest, today: Today, is_kept: bool, time_zone: str | None, complete_to: datetime | None
 ) -> FileChanges:
+    """Of a file that is kept, today's one was written with the metadata of then."""
     then = manifest.credits
-    has_time = (manifest.body["dataset"], manifest.body["format"]) == ("focus", "parquet")
+    has_time = not is_kept and (manifest.body["dataset"], manifest.body["format"]) == ("focus", "parquet")
     return FileChanges(
         export_id=manifest.body["id"],
         same_bytes=None if has_time else today.sha256 == manifest.body["sha256"],

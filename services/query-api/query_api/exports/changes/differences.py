@@ -90,6 +90,10 @@ def key_of_day(day: int, series_id: int) -> int:
     return day << _SERIES_BITS | series_id
 
 
+def series_of(sums: Sums) -> set[int]:
+    return set(np.unique(sums.keys & (1 << _SERIES_BITS) - 1).tolist())
+
+
 def cut_days(sums: Sums, days: Days) -> Sums:
     """The sums of some days."""
     first, after = (key_of_day(day, 0) for day in (days.first.toordinal(), days.last.toordinal() + 1))

@@ -22,6 +22,7 @@ from query_api.exports.changes.differences import (
     compare,
     cut_days,
     cut_pair,
+    series_of,
     sums_of,
     sums_of_days,
     take_largest,
@@ -115,6 +116,8 @@ async def _segments(
     waiting: _Segment | None = None
     async with aclosing(read_kept(session, export_id)) as parts:
         async for part in parts:
+            if not isinstance(part, KeptLines):
+                continue  # of FOCUS: purchases and corrections of prices
             if waiting and waiting.days == part.days:
                 waiting.kept.append(part)
                 continue
@@ -146,7 +149,7 @@ async def _compare_days(
     then = await asyncio.to_thread(sums_of, [(part.days, part.labels, part.rows) for part in kept])
     labels_then = kept[0].labels if kept else []
     chosen = [each.series_id for each in series]
-    ids = await select_used_series(session, segment.days) | {label.series_id for label in labels_then}
+    ids = await select_used_series(session, segment.days) | series_of(then)
     days_of = [segment.days.first + at * ONE_DAY for at in range(len(begins) - 1)]
     today_begins = begins_of(segment.days, session.organization.time_zone)
     states = [_state(begins, today_begins, at, now) for at in range(len(days_of))]

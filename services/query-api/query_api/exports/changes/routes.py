@@ -16,10 +16,17 @@ from query_api.calendar import today_in
 from query_api.exports.changes.again import write_today
 from query_api.exports.changes.answers import answer_changes, answer_file, answer_file_changes
 from query_api.exports.changes.reading import compare_with_today
-from query_api.exports.changes.rerun import check_bytes, find_kept, find_manifest, parts_again, writer_of
+from query_api.exports.changes.rerun import (
+    check_bytes,
+    find_kept,
+    find_manifest,
+    has_usage,
+    read_whole,
+    write_again,
+)
 from query_api.exports.changes.schemas import Changes, ExportedFiles, ExportManifest, FileChanges
 from query_api.exports.downloads import FileResponse
-from query_api.exports.formats.files import write_file
+from query_api.exports.formats.files import CsvWriter, ParquetWriter
 from query_api.exports.manifests.manifest import read_manifest
 from query_api.exports.manifests.queries import select_manifests
 from query_api.exports.parts import audit_past_export
@@ -56,7 +63,7 @@ class ManifestsQuery(BaseModel):
 async def get_manifests(session: ReadAccess, query: Annotated[ManifestsQuery, Query()]) -> ExportedFiles:
     """The newest files that were sent whole, without files of some people.
 
-    500 are kept: the newest ones, of each request 12. Older ones of a request only fill what is left. Files by people are
+    2,000 are kept: the newest ones, of each request 12. Older ones of a request only fill what is left. Files by people are
     listed until a person is removed, and while the organization shows as much of people as in the file.
     """
     found = await select_manifests(session, query.limit)
@@ -86,14 +93,14 @@ async def get_manifest_signature(session: ReadAccess, export_id: ExportId) -> st
 async def get_past_file(
     request: Request, session: PastFileAccess, principal: CurrentUser, export_id: ExportId
 ) -> FileResponse:
-    """The same bytes again: usage, names, categories and zone as they were."""
+    """The same bytes again: usage, names, categories, prices and zone as they were. Files by people are not kept."""
     manifest = await find_kept(session, export_id)
     await prepare_copy(session)  # the transaction waits as long for a slow client as that of any file
     await check_bytes(session, export_id, manifest)
     await audit_past_export(request, principal, manifest.body["file"], str(export_id))
-    writer = writer_of(manifest)
-    pieces = write_file(writer, parts_again(session, export_id, manifest, writer))
-    return FileResponse(pieces, manifest.body["file"], writer.media_type)
+    pieces, body = write_again(session, export_id, manifest), manifest.body
+    media_type = (CsvWriter if body["format"] == "csv" else ParquetWriter).media_type
+    return FileResponse(pieces, body["file"], media_type)
 
 
 class ChangesQuery(BaseModel):
@@ -112,7 +119,7 @@ async def get_changes(
 ) -> Annotated[Changes | FileChanges, Field(discriminator="compared")]:
     """What differs today from the file, by cause. Causes add up to the difference, to the micro-credit.
 
-    Only the lines of usage files are kept. Of other files, and without lines, the answer says whether the same request has the
+    Of usage files and FOCUS Cost and Usage. Of other files, and without lines, the answer says whether the same request has the
     same bytes today, and the difference of their sums.
 
     Usage that was held when the file was made is late. Rates never change what was counted; prices of contracts change `worth`.
@@ -123,9 +130,10 @@ async def get_changes(
     zone = session.organization.time_zone
     watermark = await select_watermark(session, app.topic)
     async with limited(app.export_limits.compare_within_s):
-        if not stored.is_kept:
-            today = await write_today(request, session, principal, manifest)
-            return answer_file_changes(manifest, today, zone, watermark.complete_to)
+        if not stored.is_kept or not has_usage(manifest):
+            about = await read_whole(session, export_id) if stored.is_kept else {}
+            today = await write_today(request, session, principal, manifest, about)
+            return answer_file_changes(manifest, today, stored.is_kept, zone, watermark.complete_to)
         now = app.now()
         compared = await compare_with_today(session, export_id, manifest, now, today_in(zone, now), query.limit)
     return answer_changes(str(export_id), compared, zone, watermark.complete_to, query.limit)

@@ -81,7 +81,7 @@ class ExportedFile(ResponseBody):
     manifest: ExportManifest
     signed: bool
     reproducible: bool = Field(
-        description="Whether its lines are still kept, for `file` and for the causes of `changes`. Only those of usage are."
+        description="Whether its lines are still kept, for `file` and for the causes of `changes`. Those by people never are."
     )
 
 
@@ -179,13 +179,13 @@ class Changes(ResponseBody):
 
 
 class FileChanges(ResponseBody):
-    """The same request, for the days of the file, as it is answered today. The file's lines are not kept: there are no causes."""
+    """The same request, for the days of the file, as it is answered today. There are no causes: the file's lines are not kept, or
+    are not lines of usage."""
 
     compared: Literal["file"] = "file"
     export_id: str
     same_bytes: bool | None = Field(
-        description="null: of focus.parquet, which never has the same bytes, because the time at which it was made is in its "
-        "metadata."
+        description="Of focus.parquet with the metadata of then, which has the time at which it was made; null: it is not kept."
     )
     lines_before: int
     lines_now: int

@@ -1,6 +1,6 @@
 """Labels of export lines: names, categories and states, from the same source as the tables. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -45,10 +45,15 @@ class Catalog(NamedTuple):
     today: date
 
 
+def sort_series(series: Iterable[UsedSeries]) -> list[UsedSeries]:
+    """In the order of lines of a day, which does not depend on series ids."""
+    return sorted(series, key=lambda each: each[1:])
+
+
 def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> list[Label]:
-    """One label per series and day of `days`, in an order that does not depend on series ids."""
+    """One label per series and day of `days`."""
     labels = []
-    for series_id, product, feature, agent_id, surface in sorted(series, key=lambda each: each[1:]):
+    for series_id, product, feature, agent_id, surface in sort_series(series):
         features = catalog.features[product]
         name, status = agent_cells(product, agent_id, catalog.agents)
         for first, last in features.stretches(feature, days):
@@ -106,3 +111,16 @@ def months_of(days: Days, used: Days | None) -> list[Days]:
             break
         first = end + ONE_DAY
     return months
+
+
+def fixed_pieces(days: Days, most: int) -> Iterator[Days]:
+    """`days` in pieces of at most `most` days, or one. They end on the same days of a month whatever `days` are."""
+    size = 1 << min(5, max(1, most).bit_length() - 1)
+    first = days.first
+    while True:
+        end = min(month_of(first).last.day, ((first.day - 1) // size + 1) * size)
+        last = min(days.last, first.replace(day=end))
+        yield Days(first, last)
+        if last == days.last:
+            return
+        first = last + ONE_DAY

@@ -1,6 +1,6 @@
-"""Lines of Cost and Usage of FOCUS 1.4 with usage, as batches. Pure."""
+"""Lines of Cost and Usage of FOCUS 1.2 and 1.4 with usage, as batches. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from query_api.exports.domain.cells import CellRules
-from query_api.exports.domain.focus import BillingAccount, FocusDay, FocusLabel
+from query_api.exports.domain.focus import FOCUS_COLUMNS, BillingAccount, FocusDay, FocusLabel
 from query_api.exports.domain.kinds import Columns
 from query_api.exports.focus.domain.charges import APPLIED_AFTER, DayInvoice
 from query_api.exports.focus.domain.columns import COST_AND_USAGE
@@ -87,12 +87,13 @@ def usage_batch(
     labels: Sequence[FocusLabel],
     details: Sequence[str | None],
     calendar: Sequence[FocusDay],
-    invoices: Sequence[DayInvoice],
+    invoices: Sequence[DayInvoice] | None,
     account: BillingAccount,
 ) -> Batch:
-    """`details` has one text for each label, `calendar` and `invoices` one row for each day."""
+    """`details` has one text for each label, `calendar` and `invoices` one row for each day. Without invoices the columns are
+    those of FOCUS 1.2."""
     by_day, (by_label, used) = key_of(usage.day), key_of_used(usage.label)
-    labels, details = [labels[at] for at in used], [details[at] for at in used]
+    labels = [labels[at] for at in used]
 
     def of_days(name: str) -> Keyed:
         return Keyed(by_day, texts(getattr(day, name) for day in calendar))
@@ -100,9 +101,6 @@ def usage_batch(
     def of_instants(name: str) -> Keyed:
         instants = texts(getattr(day, name) for day in calendar).cast(TYPES["instant"])
         return Keyed(by_day, instants)
-
-    def of_invoices(name: str) -> Keyed:
-        return Keyed(by_day, texts(getattr(invoice, name) for invoice in invoices))
 
     def of_labels(name: str) -> Keyed:
         return Keyed(by_label, texts(getattr(label, name) for label in labels))
@@ -114,7 +112,6 @@ def usage_batch(
     )
     quantity = decimals(usage.credits, "credits")
     cost = products(usage.credits, [price or 0 for price in prices], usage.day)
-    applied = of_invoices("applied_before").values.take(by_day)
     agent, provider = of_labels("agent"), constant("text", account.provider)
     columns = {name: constant(COST_AND_USAGE[name], text) for name, text in _CONSTANTS.items()} | {
         "BillingAccountId": constant("text", account.organization),
@@ -127,13 +124,9 @@ def usage_batch(
         "ChargePeriodEnd": of_instants("ends_at"),
         "ChargePeriodStart": of_instants("starts_at"),
         "ConsumedQuantity": quantity,
-        "ContractApplied": pc.binary_join_element_wise(applied, format_decimals(quantity), APPLIED_AFTER, ""),
         "ContractedCost": cost,
         "ContractedUnitPrice": unit_price,
         "EffectiveCost": cost,
-        "HostProviderName": provider,
-        "InvoiceDetailId": of_invoices("usage_line"),
-        "InvoiceId": of_invoices("invoice"),
         "InvoiceIssuerName": provider,
         "ListCost": cost,
         "ListUnitPrice": unit_price,
@@ -143,10 +136,8 @@ def usage_batch(
         "ResourceName": of_labels("resource_name"),
         "ResourceType": of_labels("resource_type"),
         "ServiceName": of_labels("service"),
-        "ServiceProviderName": provider,
         "SkuId": of_labels("sku"),
         "SkuMeter": of_labels("meter"),
-        "SkuPriceDetails": Keyed(by_label, texts(details)),
         "SkuPriceId": of_labels("sku"),
         "x_AgentId": agent,
         "x_Category": of_labels("category"),
@@ -160,9 +151,32 @@ def usage_batch(
         "x_RowKind": of_labels("row_kind"),
         "x_Surface": of_labels("surface"),
         "x_TimeZone": constant("text", account.time_zone),
-        **_who_columns(usage.who, agent),
     }
-    return Batch(len(usage.credits), {name: columns[name] for name in COST_AND_USAGE})
+    names: Iterable[str] = COST_AND_USAGE
+    if invoices is None:
+        names, none = FOCUS_COLUMNS, constant("text", None)
+        columns |= {
+            "InvoiceId": none, "ProviderName": provider, "PublisherName": provider, "SkuPriceDetails": none,
+        }  # fmt: skip
+    else:
+        columns |= {
+            "HostProviderName": provider,
+            "ServiceProviderName": provider,
+            "SkuPriceDetails": Keyed(by_label, texts(details[at] for at in used)),
+            **_invoice_columns(invoices, by_day, quantity),
+            **_who_columns(usage.who, agent),
+        }
+    return Batch(len(usage.credits), {name: columns[name] for name in names})
+
+
+def _invoice_columns(invoices: Sequence[DayInvoice], by_day: Any, quantity: Any) -> dict[str, Column]:
+    invoice, line, before = (texts(cells) for cells in zip(*invoices, strict=True))
+    applied = pc.binary_join_element_wise(before.take(by_day), format_decimals(quantity), APPLIED_AFTER, "")
+    return {
+        "ContractApplied": applied,
+        "InvoiceDetailId": Keyed(by_day, line),
+        "InvoiceId": Keyed(by_day, invoice),
+    }
 
 
 def _who_columns(who: Who | None, agent: Keyed) -> dict[str, Column]:

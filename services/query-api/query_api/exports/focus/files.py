@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import Request
@@ -18,7 +19,8 @@ from query_api.exports.focus.cost_and_usage import SPLIT_COLUMNS, parts_1_2, par
 from query_api.exports.focus.domain.columns import TABLES, Dataset
 from query_api.exports.focus.domain.metadata import describe_datasets
 from query_api.exports.focus.reading import FocusQuery, Version, read_focus, reference_lines
-from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, lines_of
+from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, Parts, lines_of
+from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.parts import BOM, who_in_name
 from query_api.exports.planned import Planned
 from query_api.freshness.queries import count_held, select_quarantine, select_watermark
@@ -41,7 +43,7 @@ async def plan_focus_csv(
     columns = (*FOCUS_COLUMNS, *(SPLIT_COLUMNS if query.split else ()))
     writer = CsvWriter(columns, bom=query.bom)
     data = await read_focus(request, session, principal, query, "1.2", writer.rules)
-    parts = parts_1_2(session, data, await read_usage(session, data))
+    parts = partial(parts_1_2, session, data, await read_usage(session, data))
     what, column = ("focus", query.split, who_in_name(query)), CREDITS["cost-and-usage"]
     return Planned("focus", data.days, what, writer, parts, columns, column, is_of_some=query.names_who)
 
@@ -55,15 +57,21 @@ async def plan_focus(
     data = await read_focus(request, session, principal, query, "1.4", rules)
     columns = TABLES[query.dataset].columns
     writer: FileWriter = CsvWriter(columns, bom=bom)
+    metadata: dict[str, str] = {}
     if form == "parquet":
-        metadata = await read_metadata(request, session, principal, [query.dataset], data.days)
-        parts_of = {name: part if isinstance(part, str) else json.dumps(part) for name, part in metadata.items()}
-        writer = ParquetWriter(columns, parts_of)
+        found = await read_metadata(request, session, principal, [query.dataset], data.days)
+        metadata = {name: part if isinstance(part, str) else json.dumps(part) for name, part in found.items()}
+        writer = ParquetWriter(columns, metadata)
     is_usage = query.dataset == "cost-and-usage"
-    if is_usage:
-        parts = parts_1_4(session, data, await read_usage(session, data), rules)
-    else:
-        parts = lines_of(reference_lines(data, query.dataset, rules))
+    usage = await read_usage(session, data) if is_usage else None
+
+    def parts(keeper: Keeper | None) -> Parts:
+        if keeper:
+            keeper.about["metadata"] = metadata
+        if usage is None:
+            return lines_of(reference_lines(data, query.dataset, rules))
+        return parts_1_4(session, data, usage, rules, keeper)
+
     what = ("focus-1.4", None if is_usage else query.dataset, query.split, who_in_name(query))
     return Planned(
         "focus", data.days, what, writer, parts, tuple(columns), CREDITS.get(query.dataset),

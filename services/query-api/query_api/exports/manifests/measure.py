@@ -12,6 +12,7 @@ import pyarrow.csv
 
 from query_api.exports.formats.batches import PLACES, TYPES, Batch
 from query_api.exports.formats.files import Part, Parts
+from query_api.exports.manifests.keeping import Keeper
 
 
 class Measured:
@@ -23,9 +24,12 @@ class Measured:
         self.lines = 0
         self.credits = credits if column is None else 0
 
-    async def read(self, parts: Parts) -> Parts:
+    async def read(self, parts: Parts, keeper: Keeper | None = None) -> Parts:
+        """The parts. Lines that are not of usage are kept as they are."""
         async with aclosing(parts):
             async for part in parts:
+                if keeper is not None and not isinstance(part, Batch | bytes):
+                    await asyncio.to_thread(keeper.add_lines, part)
                 lines, credits = await asyncio.to_thread(measure, part, self._columns, self._column)
                 self.lines += lines
                 if self._column is not None:

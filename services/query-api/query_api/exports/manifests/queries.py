@@ -12,6 +12,7 @@ from query_api.access.state import ExportLimits
 from query_api.db.rows import from_records
 from query_api.db.session import ReadSession, WriteSession
 from query_api.db.statements import SQL
+from query_api.exports.manifests.keeping import KeptFile
 from query_api.exports.manifests.kept import KeptPart
 from query_api.exports.manifests.manifest import Rules
 
@@ -60,19 +61,26 @@ async def select_actors_version(session: ReadSession) -> list[int]:
     return found
 
 
-async def insert_export(
-    session: WriteSession, limits: ExportLimits, new: NewManifest, parts: Sequence[KeptPart]
-) -> None:
-    """Record a file with the lines that are kept of it, and delete what is beyond the limits of the organization."""
+async def insert_export(session: WriteSession, limits: ExportLimits, new: NewManifest, kept: KeptFile | None) -> None:
+    """Record a file with what is kept of it, and delete what is beyond the limits of the organization."""
     of, number, connection = session.organization_id, new.export_id, session.connection
+    # Before all else: another file must not delete blocks that this one shares with it.
+    await connection.execute(SQL["lock_exports"], of)
     await connection.execute(SQL["insert_manifest"], of, *new)
-    rows = [(of, number, at, *part) for at, part in enumerate(parts)]
-    await connection.executemany(SQL["insert_export_lines"], rows)
-    await connection.execute(SQL["lock_exports"], of)  # after the lines, because others wait for it
-    await connection.execute(SQL["delete_manifests_of_removed"], of)
-    few = limits.of_request
-    await connection.execute(SQL["delete_old_manifests"], of, limits.manifests, number, few)
-    await connection.execute(SQL["delete_old_lines"], of, limits.organization_bytes, number, few)
+    if kept is not None:
+        known = await connection.fetch(SQL["select_known_blocks"], of, [*kept.blocks])
+        missing = kept.blocks.keys() - {row["block"] for row in known}
+        await connection.executemany(SQL["insert_export_block"], [(of, block, kept.blocks[block]) for block in missing])
+        rows = [(of, number, at, *part) for at, part in enumerate(kept.parts)]
+        await connection.executemany(SQL["insert_export_lines"], rows)
+    expired, few = new.made_at - limits.kept_for, limits.of_request
+    removed = await connection.execute(SQL["delete_manifests_of_removed"], of)
+    old = await connection.execute(SQL["delete_old_manifests"], of, limits.manifests, number, few, expired)
+    if {removed, old} != {"DELETE 0"}:
+        await connection.execute(SQL["delete_unused_blocks"], of)
+    if await connection.fetchval(SQL["sum_kept_bytes"], of) > limits.organization_bytes:
+        await connection.execute(SQL["delete_old_lines"], of, limits.organization_bytes, number, few, expired)
+        await connection.execute(SQL["delete_unused_blocks"], of)
 
 
 async def select_manifests(session: ReadSession, limit: int) -> list[ListedManifest]:

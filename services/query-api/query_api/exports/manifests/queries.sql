@@ -11,7 +11,7 @@ SELECT (SELECT tz FROM zone_rules WHERE organization_id = $1) AS zone_release,
     (SELECT max(event_offset) FROM contracts WHERE organization_id = $1) AS contracts_offset
 
 -- name: lock_exports
--- One transaction of an organization deletes its old files at a time, so that they do not wait for each other's rows.
+-- One transaction at a time stores a file of an organization and deletes its old ones: files share blocks.
 SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1)
 
 -- name: insert_manifest
@@ -19,9 +19,29 @@ SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1)
 INSERT INTO export_manifests (organization_id, export_id, made_at, manifest, signature, request, sha256, people, people_version, kept_bytes)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
+-- name: select_known_blocks
+-- Those of these blocks that other files of the organization have.
+SELECT block FROM export_blocks WHERE organization_id = $1 AND block = ANY($2::bytea[])
+
+-- name: insert_export_block
+-- A block that no other file has.
+INSERT INTO export_blocks (organization_id, block, data) VALUES ($1, $2, $3)
+
 -- name: insert_export_lines
--- A part of the lines of a file.
-INSERT INTO export_lines (organization_id, export_id, position, first_on, begins_at, labels, lines) VALUES ($1, $2, $3, $4, $5, $6, $7)
+-- A part of what is kept of a file.
+INSERT INTO export_lines (organization_id, export_id, position, first_on, begins_at, labels_block, lines_block) VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: delete_unused_blocks
+-- Blocks that no file of the organization has any longer.
+DELETE FROM export_blocks b WHERE organization_id = $1
+    AND NOT EXISTS (SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.lines_block = b.block)
+    AND NOT EXISTS (SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.labels_block = b.block)
+
+-- name: sum_kept_bytes
+-- Bytes of an organization's blocks, and of lines that a process of the release before has stored.
+SELECT ((SELECT coalesce(sum(octet_length(data)), 0) FROM export_blocks WHERE organization_id = $1)
+    + (SELECT coalesce(sum(octet_length(lines) + coalesce(octet_length(labels), 0)), 0) FROM export_lines
+        WHERE organization_id = $1 AND lines IS NOT NULL))::bigint
 
 -- name: delete_manifests_of_removed
 -- Deletes manifests of files by people that may have a person who was removed since.
@@ -32,6 +52,7 @@ DELETE FROM export_manifests m WHERE organization_id = $1 AND (EXISTS (
 
 -- name: delete_old_manifests
 -- Keeps $2 manifests of an organization: $3, the newest $4 of each request by age, then the next $4 of each, and so on.
+-- Those before $5 are the first to go.
 -- Between the first and the newest of the same bytes, repeats count as the oldest of their request.
 WITH same AS (
     SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
@@ -43,23 +64,37 @@ WITH same AS (
     SELECT export_id, made_at, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
 )
 DELETE FROM export_manifests WHERE organization_id = $1 AND export_id IN (
-    SELECT export_id FROM ranked ORDER BY export_id <> $3, (rank - 1) / $4, made_at DESC, export_id OFFSET $2)
+    SELECT export_id FROM ranked ORDER BY export_id <> $3, made_at < $5, (rank - 1) / $4, made_at DESC, export_id OFFSET $2)
 
 -- name: delete_old_lines
--- Keeps lines of an organization, $2 bytes, in the order of delete_old_manifests among the files that have lines.
+-- Keeps $2 bytes of blocks of an organization, in the order of delete_old_manifests among the files of which lines are kept.
+-- A block counts for the first file in this order that has it.
 WITH same AS (
-    SELECT export_id, made_at, kept_bytes, coalesce(request, uuid_send(export_id)) AS asked,
+    SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
         row_number() OVER (bytes ORDER BY made_at, export_id DESC) > 1 AND row_number() OVER (bytes ORDER BY made_at DESC, export_id) > 1
             AS is_repeat
     FROM export_manifests WHERE organization_id = $1 AND kept_bytes IS NOT NULL
     WINDOW bytes AS (PARTITION BY coalesce(request, uuid_send(export_id)), sha256)
 ), ranked AS (
-    SELECT export_id, made_at, kept_bytes, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
+    SELECT export_id, made_at, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
+), placed AS (
+    SELECT export_id, row_number() OVER (ORDER BY export_id <> $3, made_at < $5, (rank - 1) / $4, made_at DESC, export_id) AS place FROM ranked
+), parts AS (
+    SELECT p.place, l.lines_block, l.labels_block, octet_length(l.lines) + coalesce(octet_length(l.labels), 0) AS inline_bytes
+    FROM placed p JOIN export_lines l ON l.organization_id = $1 AND l.export_id = p.export_id
+), owned AS (
+    SELECT block, min(place) AS place FROM (SELECT place, lines_block AS block FROM parts UNION ALL SELECT place, labels_block FROM parts) AS used
+    GROUP BY block
+), sized AS (
+    SELECT o.place, octet_length(b.data) AS bytes FROM owned o JOIN export_blocks b ON b.organization_id = $1 AND b.block = o.block
+    UNION ALL SELECT place, inline_bytes FROM parts
+), of_places AS (
+    SELECT place, sum(bytes) AS bytes FROM sized GROUP BY place
 ), summed AS (
-    SELECT export_id, sum(kept_bytes) OVER (ORDER BY export_id <> $3, (rank - 1) / $4, made_at DESC, export_id) AS bytes FROM ranked
+    SELECT p.export_id, sum(o.bytes) OVER (ORDER BY p.place) AS bytes FROM placed p LEFT JOIN of_places o USING (place)
 ), forgotten AS (
     UPDATE export_manifests m SET kept_bytes = NULL FROM summed s
-    WHERE m.organization_id = $1 AND m.export_id = s.export_id AND m.kept_bytes > 0 AND s.bytes > $2
+    WHERE m.organization_id = $1 AND m.export_id = s.export_id AND s.bytes > $2
     RETURNING m.export_id
 )
 DELETE FROM export_lines l USING forgotten f WHERE l.organization_id = $1 AND l.export_id = f.export_id
@@ -85,5 +120,8 @@ WHERE organization_id = $1 AND export_id = $2 AND (people IS NULL OR people = $3
 ) AND NOT EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))
 
 -- name: select_export_lines
--- One part of the lines of a file.
-SELECT first_on, begins_at, labels, lines FROM export_lines WHERE organization_id = $1 AND export_id = $2 AND position = $3
+-- One part of what is kept of a file.
+SELECT p.first_on, p.begins_at, coalesce(p.labels, labels.data) AS labels, coalesce(p.lines, lines.data) AS lines FROM export_lines p
+LEFT JOIN export_blocks labels ON labels.organization_id = $1 AND labels.block = p.labels_block
+LEFT JOIN export_blocks lines ON lines.organization_id = $1 AND lines.block = p.lines_block
+WHERE p.organization_id = $1 AND p.export_id = $2 AND p.position = $3

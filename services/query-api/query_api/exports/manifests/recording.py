@@ -1,4 +1,4 @@
-"""Records a file while it is sent: its sums, its hash and, when it was sent whole, its manifest. Of usage, its lines too."""
+"""Records a file while it is sent: its sums, its hash and, when it was sent whole, its manifest and what is kept of it."""
 
 import asyncio
 import json
@@ -20,10 +20,8 @@ from query_api.calendar import Days
 from query_api.contracts.domain.periods import CreditPeriod
 from query_api.contracts.queries import select_contracts, select_credit_periods, select_days
 from query_api.db.session import ReadSession, write_as
-from query_api.exports.domain.labels import Label
 from query_api.exports.formats.files import FileWriter
-from query_api.exports.formats.rows import Rows, exact_sum
-from query_api.exports.manifests.kept import KeptPart, begins_of, keep_labels, keep_rows
+from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.manifests.manifest import About, Asked, Made, State, worth_of_days
 from query_api.exports.manifests.measure import Measured
 from query_api.exports.manifests.queries import (
@@ -78,63 +76,37 @@ class Recording:
 
     def __init__(self, about: About, request: bytes, store: Store) -> None:
         self._about, self._request, self._store = about, request, store
-        self._kept: list[KeptPart] | None = []
-        self._kept_bytes = 0
-        self._labels: bytes | None = None
-        self._lines = self._credits = self._events = 0
         self._hash, self._bytes = sha256(), 0
-        self._measured: Measured | None = None
+        is_kept = not about.asked.is_by_people  # lines of people would outlive their erasure
+        self.keeper = Keeper(about.time_zone, store.limits.file_bytes) if is_kept else None
 
     @property
     def headers(self) -> dict[str, str]:
         return {HEADER: self._about.export_id}
 
-    def begin_month(self, labels: Sequence[Label]) -> None:
-        """The labels of the lines that follow."""
-        self._labels = keep_labels(labels)
-
-    def add(self, days: Days, rows: Rows) -> None:
-        """Lines of the file, in its order; days are indexes from the first of `days`."""
-        self._lines += len(rows.day)
-        self._credits += exact_sum(rows.credits)
-        self._events += exact_sum(rows.events)
-        if self._kept is None:
-            return
-        part = KeptPart(days.first, begins_of(days, self._about.time_zone), self._labels, keep_rows(rows))
-        self._kept_bytes += len(part.lines) + len(part.labels or b"")
-        self._labels = None
-        self._kept.append(part)
-        if self._kept_bytes > self._store.limits.file_bytes:
-            self._kept = None
-
-    def measure(self, measured: Measured) -> None:
-        """The file has these sums, and no lines are kept."""
-        self._measured, self._kept = measured, None
-
-    async def record(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def record(self, pieces: AsyncGenerator[bytes, None], measured: Measured) -> AsyncGenerator[bytes, None]:
         """The pieces of the file. The client learns that the file is whole only after it is recorded."""
         async with aclosing(pieces):
             async for piece in pieces:
                 self._hash.update(piece)
                 self._bytes += len(piece)
                 yield piece
-        await self._save()
+        await self._save(measured)
 
-    async def _save(self) -> None:
-        about, key = self._about, self._store.key
+    async def _save(self, measured: Measured) -> None:
+        about, key, keeper = self._about, self._store.key, self.keeper
+        kept = None if keeper is None else await asyncio.to_thread(keeper.finish)
         digest = self._hash.hexdigest()
-        made = Made(self._lines, self._credits, self._events, self._bytes, digest)
-        if self._measured is not None:
-            made = Made(self._measured.lines, self._measured.credits, None, self._bytes, digest)
-        text = about.write(made)
+        events = keeper.events if keeper is not None and about.asked.dataset == "usage" else None
+        text = about.write(Made(measured.lines, measured.credits, events, self._bytes, digest))
         comment = f"{about.organization} {about.file} {about.export_id}"
         signature = None if key is None else key.sign(text.encode(), " ".join(comment.split()))
         new = NewManifest(
             UUID(about.export_id), about.made_at, text, signature, self._request, digest, about.people,
-            about.state.people_version if about.people else None, None if self._kept is None else self._kept_bytes,
+            about.state.people_version if about.people else None, None if kept is None else kept.bytes,
         )  # fmt: skip
         async with write_as(self._store.pool, about.organization) as session:
-            await insert_export(session, self._store.limits, new, self._kept or [])
+            await insert_export(session, self._store.limits, new, kept)
 
 
 async def begin_recording(

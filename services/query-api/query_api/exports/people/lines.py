@@ -18,6 +18,7 @@ from query_api.exports.domain.kinds import Columns
 from query_api.exports.domain.labels import label_cells
 from query_api.exports.formats.batches import Batch, read_lines
 from query_api.exports.formats.files import FileWriter, ParquetWriter, Parts, copied
+from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.parts import (
     BOM,
     LABEL_COLUMNS,
@@ -57,7 +58,7 @@ async def plan_people(
     catalog = await read_catalog(session, products, today)
     account, patterns = read_account(request, session, principal, writer.rules), writer.rules.patterns
 
-    async def parts() -> Parts:
+    async def parts(_: Keeper | None) -> Parts:
         async for month, labels in label_months(session, series, catalog, days):
             cells = [label_cells(label, writer.rules) for label in labels]
             for day in each_day(month):  # so that Postgres sorts one day in memory
@@ -69,7 +70,7 @@ async def plan_people(
                         yield await asyncio.to_thread(typed_lines, part) if isinstance(writer, ParquetWriter) else part
 
     what = ("people", query.product, query.view, surfaces_in_name(query.surface), who_in_name(query))
-    return Planned("people", days, what, writer, parts(), tuple(PEOPLE_COLUMNS), "credits", is_of_some=query.names_who)
+    return Planned("people", days, what, writer, parts, tuple(PEOPLE_COLUMNS), "credits", is_of_some=query.names_who)
 
 
 def typed_lines(data: bytes) -> Batch:
