@@ -74,6 +74,12 @@ async def test_tables_and_charts_of_one(
         assert int(credits * 1_000_000) == micro(breakdown["total"]), file
     people = await api.get(f"/api/v1/usage/people?product=agents&{NOVEMBER}&{who}")
     assert people["total"] == breakdown["total"]
+    for agent in agents:
+        await acme.db.agent(acme.organization, agent, "deleted", agent)
+    await acme.db.execute("UPDATE agents SET event_offset = 100")
+    deleted = await api.get(f"/api/v1/deleted-agents?{NOVEMBER}&{who}")
+    assert {agent["id"]: micro(agent["credits"]) for agent in deleted["agents"]} == agents
+    assert deleted["total"] == breakdown["total"]
 
 
 async def test_a_change_is_of_the_same_actor(api: Api, acme: PeopleRows) -> None:
@@ -82,7 +88,13 @@ async def test_a_change_is_of_the_same_actor(api: Api, acme: PeopleRows) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["breakdown?product=agents&view=agents", "trend?", "export/table.csv?product=agents&view=agents"]
+    "path",
+    [
+        "breakdown?product=agents&view=agents",
+        "trend?",
+        "deleted-agents?",
+        "export/table.csv?product=agents&view=agents",
+    ],
 )
 async def test_a_label_that_is_not_declared_is_refused(api: Api, acme: PeopleRows, path: str) -> None:
     assert (await api.ask(f"/api/v1/{path}&label=secret:x")).status_code == 422

@@ -187,11 +187,22 @@ async def check_filters(api: Api, known: Model) -> None:
             answer = await api.get(f"{path}&group={group}&membership={'now' if now else 'then'}")
             inside = [use for use in uses if is_below(known, use, group, as_now=now)]
             assert (micro(answer["total"]), answer["events"]) == sums_of(inside), (group, now)
+            await check_deleted_agents(api, known, inside, f"group={group}&membership={'now' if now else 'then'}")
     for key in LABEL_KEYS:
         for value in LABELS[key]:
             answer = await api.get(f"{path}&label={quote(f'{key}:{value}')}")
             kept = [use for use in uses if (key, value) in use.who.labels]
             assert (micro(answer["total"]), answer["events"]) == sums_of(kept), value
+            await check_deleted_agents(api, known, kept, f"label={quote(f'{key}:{value}')}")
+
+
+async def check_deleted_agents(api: Api, known: Model, kept: Iterable[Counted], query: str) -> None:
+    """Those of the table of agents under the same filters."""
+    answer = await api.get(f"/api/v1/deleted-agents?range=all&{query}")
+    deleted = {agent for agent, (state, _) in known.agents.items() if state == "deleted"}
+    kept = [use for use in kept if use.product == "agents" and use.agent in deleted]
+    assert (micro(answer["total"]), answer["events"]) == sums_of(kept), query
+    assert micro(answer["total"]) == sum(micro(agent["credits"]) for agent in answer["agents"])
 
 
 def is_below(known: Model, use: Counted, group: str, *, as_now: bool) -> bool:

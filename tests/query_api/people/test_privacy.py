@@ -17,6 +17,7 @@ FILTERED = (
     f"/api/v1/usage/people?by=label&label_key=project&{NOVEMBER}",
     f"/api/v1/usage/drivers?by=group&{NOVEMBER}",
     f"/api/v1/breakdown?{TABLE}",
+    f"/api/v1/deleted-agents?{NOVEMBER}",
     f"/api/v1/trend?{NOVEMBER}",
     f"/api/v1/explain?people=true&{NOVEMBER}",
     f"/api/v1/export/table.csv?{TABLE}",
@@ -24,7 +25,7 @@ FILTERED = (
 )
 """Routes that filter by actor, group and label."""
 OTHERS = (
-    "/api/v1/overview", "/api/v1/projection", "/api/v1/deleted-agents?range=all", "/api/v1/freshness", "/api/v1/proof?hours=168", "/api/v1/banner", "/api/v1/alerts",
+    "/api/v1/overview", "/api/v1/projection", "/api/v1/freshness", "/api/v1/proof?hours=168", "/api/v1/banner", "/api/v1/alerts",
     "/api/v1/alerts/settings", "/api/v1/alerts/test-mail", "/api/v1/alert-channels", "/api/v1/audit", "/api/v1/credit-periods",
     "/api/v1/reconcile", "/api/v1/reconcile/people", "/api/v1/reconcile/people?by=person", "/api/v1/session", "/api/v1/usage/runs?range=all", "/api/v1/export/people.csv?range=all",
     "/api/v1/export/focus.csv?range=all", "/api/v1/export/focus.csv?range=all&split=people",

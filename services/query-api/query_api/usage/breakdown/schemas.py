@@ -145,7 +145,8 @@ class DeletedAgent(ResponseBody):
 
 
 class DeletedAgents(ResponseBody):
-    """The agents in the row "Deleted agents" of the agents' table that were used in the range. They add up to it."""
+    """The agents in the row "Deleted agents" of the agents' table that were used in the range. With the same filters they add
+    up to it."""
 
     range: DateRange
     time_zone: TimeZone
@@ -171,5 +172,5 @@ class BreakdownQuery(RangeQuery, WhoQuery):
     after: str | None = Field(None, description="`next` of the previous response, to continue after it.")
 
 
-class DeletedAgentsQuery(RangeQuery):
+class DeletedAgentsQuery(RangeQuery, WhoQuery):
     surface: list[str] | SkipJsonSchema[None] = Field(None, description=SURFACE)
