@@ -1,8 +1,12 @@
 """What an organization does not show of its people is in no answer, file or mail, on any route and with any filter."""
 
+import csv
+import io
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from query_api.app import build_app
 from support.data.people_usage import PeopleRows
@@ -266,6 +270,60 @@ async def test_any_range_is_answered_while_only_groups_are_shown(api: Api, acme:
         answer = await api.get(f"/api/v1/usage/people?{by}&{dates}")
         assert answer["total"] == ("0.000000" if "2020" in dates else "0.015075")
         assert sum(row[2] for row in rows_of(answer)) == int(answer["total"].replace(".", ""))
+
+
+ENDS = ("2026-11-22", "2026-11-23", "2026-11-30", "2026-12-31")
+"""From today on. Usage of tomorrow is counted already."""
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_ranges_that_end_today_or_later_show_the_same_of_groups(api: Api, db: TableRows, is_alone: bool) -> None:
+    """Their difference would be usage dated tomorrow, of one person or of few."""
+    rows = PeopleRows(db, await db.organization())
+    await rows.configure("groups_only", ["project"])
+    for number in range(9):
+        await rows.use(f"v{number}-id", "2026-11-05", 10, group="ten", agent="shared", labels={"project": "ten"})
+    tomorrow = [("v1-id", "2026-11-23", 777)]
+    if not is_alone:  # they would make a group of four one of five, and another month one of five people
+        tomorrow += [(f"w{number}-id", day, 1) for number in range(5) for day in ("2026-11-23", "2026-12-01")]
+    await db.agent(rows.organization, "shared", "deleted", "Shared")
+    for actor, day, credits in tomorrow:
+        await rows.use(actor, day, credits, group="ten", agent="shared", labels={"project": "ten"})
+    for path in FILTERED:
+        route, _, query = path.partition("?")
+        if "explain" in route:  # compares two ranges
+            continue
+        for who in ("", "&group=ten", "&label=project:ten"):
+            if ("label=" in who and "by=group" in query) or ("group=" in who and "by=label" in query):
+                continue  # crossed
+            given = query.replace(NOVEMBER, "")
+            answers = [await api.ask(f"{route}?{given}&from=2026-11-01&to={end}{who}") for end in ENDS]
+            assert {answer.status_code for answer in answers} == {200}, (path, who)
+            if who:
+                assert {credits_in(answer) for answer in answers} == {90}, (path, who)
+            elif "/usage/" in route:
+                groups = [[row for row in rows_of(answer.json()) if row[0] in ("group", "value")] for answer in answers]
+                assert all(found == [(groups[0][0][0], "ten", 90)] for found in groups), path
+
+
+def credits_in(answer: httpx.Response) -> int:
+    """Of the whole answer, in micro-credits."""
+    if answer.headers["content-type"].startswith("application/json"):
+        return int(answer.json()["total"].replace(".", ""))
+    lines = csv.DictReader(io.StringIO(answer.text))
+    return sum(int(line["credits"].replace(".", "")) for line in lines if line.get("is_leaf", "true") == "true")
+
+
+async def test_usage_of_tomorrow_is_in_its_group_once_its_day_has_begun(api: Api, db: TableRows) -> None:
+    rows = PeopleRows(db, await db.organization())
+    await rows.configure("groups_only")
+    for number in range(9):
+        for day in ("2026-11-05", "2026-11-23"):
+            await rows.use(f"v{number}-id", day, 10, group="ten")
+    path = "/api/v1/usage/people?by=group&from=2026-11&to=2026-11"
+    assert rows_of(await api.get(path)) == [("group", "ten", 90), ("unattributed", "unattributed", 90)]
+    api.now += timedelta(days=1)
+    assert rows_of(await api.get(path)) == [("group", "ten", 180)]
 
 
 async def test_todays_groups_are_refused_while_only_groups_are_shown(api: Api, db: TableRows) -> None:

@@ -53,18 +53,24 @@ async def read_published(
     days: Days, today: date, series: Sequence[int] | None, split: Split,
 ) -> Published:  # fmt: skip
     """Usage on the days, of the series (None: all), by the rows of `key_of`, as far as it may be shown. Raises ApiProblem."""
-    used = await cut_days(session, days)
+    used = await cut_days(session, days, today)
     months = await read_months(session, spans, key_of, used, today, series, split) if used else {}
     return await show(session, count_items(months.values()), lambda: publish(months, groups))
 
 
-async def cut_days(session: ReadSession, days: Days) -> Days | None:
-    """Those of the days in months from the first to the last with usage. None if there are none."""
+async def cut_days(session: ReadSession, days: Days, today: date) -> Days | None:
+    """Those of the days in months from the first to the last with usage, and not after today if usage has later days. None if
+    there are none.
+
+    Clocks of products may be ahead: just before midnight, usage of tomorrow may be one person's. It belongs to no row until
+    its day begins, so ranges that end today or later show the same.
+    """
     known = await select_days(session)
     if known is None:
         return None
     whole = with_whole_months(known)
-    days = Days(max(days.first, whole.first), min(days.last, whole.last))
+    last = today if known.last > today else whole.last
+    days = Days(max(days.first, whole.first), min(days.last, last))
     return days if days.first <= days.last else None
 
 
@@ -121,14 +127,14 @@ async def read_sums(
 ) -> list[CellSum]:  # fmt: skip
     """Sums by row, month and cell; of some rows and months in two parts. Monthly rows are read where they suffice."""
     whole = with_whole_months(days)
-    months = Days(whole.first, month_of(whole.last).first)
+    months, stretch = Days(whole.first, month_of(whole.last).first), Days(whole.first, min(whole.last, today))
     if days != whole or series is not None or split.dimensions or split.by_day:
         cut = cut_months(days, today, by_day=split.by_day)
-        return await sum_cells(session, spans, months, sorted(split.dimensions), cut, days, series)
+        return await sum_cells(session, spans, stretch, sorted(split.dimensions), cut, days, series)
     constant = [span for span in spans if span.first_on == date.min and span.last_on == date.max]
     changing = [span for span in spans if span.first_on != date.min or span.last_on != date.max]
     sums = await sum_month_cells(session, constant, months)
-    return sums + await sum_cells(session, changing, months, [], [], days, None)
+    return sums + await sum_cells(session, changing, stretch, [], [], days, None)
 
 
 async def read_filtered(

@@ -53,7 +53,7 @@ async def read_kept(
 
     A month's version changes with its usage, its corrections, a rebuild, and the directory or settings of the organization.
     """
-    days = await cut_days(session, asked)
+    days = await cut_days(session, asked, today)
     if days is None:
         return Published({}, frozenset())
     months, cut = months_in(days), cut_months(days, today, by_day=split.by_day)

@@ -242,21 +242,21 @@ class CellSum(NamedTuple):
 
 
 async def sum_cells(
-    session: ReadSession, spans: Sequence[SpanColumns], months: Days, dimensions: Sequence[str], cut_months: Sequence[date],
+    session: ReadSession, spans: Sequence[SpanColumns], stretch: Days, dimensions: Sequence[str], cut_months: Sequence[date],
     days: Days, series: Sequence[int] | None,
 ) -> list[CellSum]:  # fmt: skip
-    """`months`: the first days of the first and the last one."""
+    """`stretch`: whole months, the last one up to today."""
     if not spans:
         return []
     await session.connection.execute(SQL["plan_for_values"])
     rows = await session.connection.fetch(
-        SQL["sum_cells"], session.organization_id, *months, *zip(*spans, strict=True), dimensions, cut_months, *days, series,
+        SQL["sum_cells"], session.organization_id, *stretch, *zip(*spans, strict=True), dimensions, cut_months, *days, series,
     )  # fmt: skip
     return from_records(CellSum, rows)
 
 
 async def sum_month_cells(session: ReadSession, spans: Sequence[SpanColumns], months: Days) -> list[CellSum]:
-    """Of spans of all time, without dimensions."""
+    """Of spans of all time, without dimensions. `months`: the first days of the first and the last one."""
     if not spans:
         return []
     await session.connection.execute(SQL["plan_for_values"])

@@ -107,7 +107,7 @@ WHERE used.organization_id = $1 AND used.day BETWEEN $2 AND $3 AND used.attribut
 GROUP BY selected.number
 
 -- name: sum_cells
--- Usage in the months that begin on $2 to $3, by row and cell, of attributions $4 from day $5 to $6.
+-- Usage on the days from $2 to $3, by row, month and cell, of attributions $4 from day $5 to $6.
 -- Each is in row $7, used by person $8 (-1: no person, -2: unknown people). A cell is the values of the dimensions $9, and a day in the months $10. Sums have only days from $11 to $12 and the series $13 (null: all).
 -- A person counts with a sum of credits other than 0: corrections may have cancelled all of it. has_people: a person used some of it.
 SELECT row, month, cell, sum(asked_credits)::bigint AS credits, sum(asked_events)::bigint AS events,
@@ -132,13 +132,13 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT used.day BETWEEN $11::date AND $12::date AND ($13::integer[] IS NULL OR used.series_id = ANY($13)) AS is_asked
     ) AS shown
-    WHERE used.day BETWEEN $2 AND ($3::date + interval '1 month')::date - 1
+    WHERE used.day BETWEEN $2 AND $3
     GROUP BY 1, 2, 3, 4
 ) AS of_people
 GROUP BY 1, 2, 3
 
 -- name: sum_month_cells
--- As sum_cells, without dimensions, of all series and whole months: attributions $4 are in rows $5, used by $6.
+-- As sum_cells, of whole months from $2 to $3 without dimensions: attributions $4 are in rows $5, used by $6.
 SELECT row, month, '' AS cell, credits, events, people, has_people, people AS asked_people, has_people AS has_asked_people
 FROM (
     SELECT row, month, sum(credits)::bigint AS credits, sum(events)::bigint AS events,

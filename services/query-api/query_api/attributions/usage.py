@@ -108,7 +108,9 @@ async def choose_spans(
         return Chosen(selection.spans, shows_previous=True, needs_five=False)
     refuse_crossed(query)
     await read_filtered(session, selection, days, today, series, split)
-    spans = [span for span in selection.spans if selection.matches(span)]
+    # As in read_filtered(), without usage after today.
+    spans = [span for span in selection.spans if selection.matches(span) and span.first_on <= today]
+    spans = [span._replace(last_on=min(span.last_on, today)) for span in spans]
     shows_previous = False
     if before is not None:
         with suppress(ApiProblem):
