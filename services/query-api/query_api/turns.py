@@ -16,6 +16,8 @@ GivenT = ParamSpec("GivenT")
 
 AT_ONCE = 1_000
 """Items that are computed without a break, which takes some 5 ms."""
+IN_ARRAYS = 25
+"""So many numbers in arrays, or people of united sets, are computed in the time of an item."""
 THREADS = 2
 """Of which an organization has one: with more, they would only wait for each other and for the interpreter."""
 

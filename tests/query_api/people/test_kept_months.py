@@ -1,5 +1,6 @@
 """While only groups are shown: months are kept by version. Answers are those of a process that keeps nothing."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import date
@@ -10,8 +11,8 @@ import pytest
 from query_api.attributions.book import BookKey, Books
 from query_api.attributions.cells import Split, read_published
 from query_api.attributions.domain.tally import key_by_group, key_by_value
-from query_api.attributions.months import Kept, View, read_kept
-from query_api.attributions.queries import select_attributions, select_people_groups
+from query_api.attributions.months import Kept, View, read_kept, read_versions
+from query_api.attributions.queries import select_attributions, select_people_groups, select_people_version
 from query_api.calendar import Days
 from query_api.db.cache import VersionedCache
 from query_api.db.session import read_as
@@ -44,6 +45,7 @@ class Watched(NamedTuple):
     api: Api
     read: list[tuple[str, tuple[Any, ...]]]
     open: OpenApi
+    pool: Pool
 
 
 def dates_in(values: Any) -> list[date]:
@@ -65,7 +67,7 @@ async def watched(open_api: OpenApi, database: Database) -> AsyncIterator[Watche
         database.roles["flexcredits_api"], application="test", size=2, at_least=0, statement_timeout_s=10, on_statement=on_statement
     )  # fmt: skip
     async with pool as opened, open_api(opened) as api:
-        yield Watched(api, read, open_api)
+        yield Watched(api, read, open_api, opened)
 
 
 @pytest.fixture
@@ -209,6 +211,22 @@ async def test_only_the_months_that_changed_are_read_again(
     assert {day.replace(day=1) for _, values in watched.read for day in dates_in(values)} <= {date(2026, 11, 1)}
 
 
+@pytest.mark.parametrize("days", ["from=2026-09&to=2026-11", "from=2026-09-20&to=2026-11-10"])
+async def test_requests_at_once_read_months_once(watched: Watched, acme: PeopleRows, days: str) -> None:
+    path = f"/api/v1/usage/people?by=group&{days}"
+    asked = await asyncio.gather(*(watched.api.ask(path) for _ in range(4)))
+    assert len({answer.text for answer in asked}) == 1
+    at_once = sorted(name for name, _ in watched.read)
+    watched.read.clear()
+    async with watched.open() as new:
+        expected = await new.ask(path)
+    assert asked[0].text == expected.text
+    async with watched.open(watched.pool) as alone:
+        watched.read.clear()
+        await alone.ask(path)
+    assert sorted(name for name, _ in watched.read) == at_once
+
+
 async def test_attributions_of_whole_months_are_read_once(watched: Watched, acme: PeopleRows) -> None:
     path = "/api/v1/usage/people?by=group&from=2026-11&to=2026-11"
     await use_today(acme)
@@ -272,5 +290,6 @@ async def test_whole_months_are_those_that_the_statements_of_cells_add_up(
             for days in (Days(date(2026, 10, 1), date(2026, 10, 31)), Days(date(2026, 9, 1), date(2026, 11, 30))):
                 expected = await read_published(session, spans, key_of, view.groups, days, today, None, NO_SPLIT)
                 kept = Kept(Books(), VersionedCache())
+                versions = await read_versions(session, await select_people_version(session), [days], today)
                 for _ in range(2):
-                    assert await read_kept(session, kept, view, days, today, None, NO_SPLIT) == expected
+                    assert await read_kept(session, kept, view, versions, days, today, None, NO_SPLIT) == expected

@@ -7,7 +7,7 @@ import pytest
 from query_api.attributions.book import BookKey, Books
 from query_api.attributions.domain.tally import key_by_person
 from query_api.attributions.limit import ATTRIBUTIONS_MAX, SPANS_MAX, check_number
-from query_api.attributions.queries import RangeVersion
+from query_api.attributions.queries import RangeVersion, select_people_version
 from query_api.calendar import Days
 from query_api.db.session import read_as
 from query_api.db.statements import SQL
@@ -124,7 +124,8 @@ async def test_a_book_is_kept_only_within_the_maximum_of_all_books_also_if_it_is
     books, ranges = Books(bytes_max), [(NOVEMBER, RangeVersion(5, 5, 0, 0))]
     async with read_as(pool, "org_acme", "") as session:
         key = BookKey(acme.organization, "person", None, None, None)
-        book, [fold] = await books.read(session, key, key_by_person, NOVEMBER.last, ranges, None)
+        people = await select_people_version(session)
+        book, [fold] = await books.read(session, key, people, key_by_person, NOVEMBER.last, ranges, None)
     assert (len(book.keys), int(fold.credits.sum())) == (5, 5)
     assert books.bytes == (book.bytes if is_kept else 0)
     assert book.bytes > 3_500

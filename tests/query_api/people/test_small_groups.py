@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from query_api.attributions.domain.crowd import Crowd
 from query_api.attributions.domain.groups import DEPTH_MAX, find_parents, find_subtree
 from query_api.attributions.domain.privacy import TooFewPeople, publish
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_person
@@ -54,12 +55,11 @@ def credits_of(rows: Sequence[PeopleRow]) -> int:
 
 def in_cells(used: Iterable[tuple[Use, str]], key_of: Callable[[Span], RowKey]) -> dict[RowKey, Tally]:
     """Tallies of a month, of uses with their cell."""
-    tallies: dict[RowKey, Tally] = {}
+    used = list(used)
+    tallies = add_up([each for each, _ in used], key_of)
     for each, cell in used:
-        tally = tallies.setdefault(key_of(each.span), Tally())
-        tally.add(each)
         if is_person(each.span):
-            tally.cells.setdefault(cell, set()).add(each.span.actor)
+            tallies[key_of(each.span)].cells.setdefault(cell, Crowd()).join(Crowd((each.span.actor,)))
     return tallies
 
 
@@ -167,8 +167,7 @@ def test_a_cell_of_people_whose_usage_is_cancelled_is_small() -> None:
     months = in_one_cell(
         [use(f"u{n}", "group") for n in range(9)] + [use(f"b{n}", "big") for n in range(9)], key_by_group
     )
-    months["group", "group"].cells[""] = set()
-    months["group", "group"].people.clear()
+    months["group", "group"].cells[""] = months["group", "group"].people = Crowd()
     assert set(publish({1: months}, []).tallies) == {SMALL}
     with pytest.raises(TooFewPeople):
         publish({1: {("group", "group"): months["group", "group"]}}, [])

@@ -1,11 +1,11 @@
 """The rows of views of people, groups and labels, and the row of each attribution. Requests share them, in memory by version."""
 
+from asyncio import Lock
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,6 @@ from query_api.attributions.queries import (
     RangeVersion,
     read_attributions,
     select_attributions,
-    select_people_version,
     sum_spans,
 )
 from query_api.calendar import Days
@@ -39,10 +38,8 @@ from query_api.turns import in_parts
 
 BYTES_MAX = 150_000_000
 """Of all kept books."""
-ATTRIBUTION_BYTES = 300
-"""Of an attribution in a book, with its row and person."""
-BOOK_BYTES = 2_000
-"""Of an empty book."""
+BOOK_BYTES, ATTRIBUTION_BYTES = 2_000, 300
+"""Of an empty book, and of an attribution in it, with its row and person."""
 FOLDS_MAX = 12
 """Ranges whose sums a book keeps."""
 
@@ -90,7 +87,11 @@ class Book:
     places: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Row and person of each attribution that is in one row on all days."""
     _placed: tuple[Numbers, Numbers, Numbers] = field(default_factory=lambda: (NOTHING, NOTHING, NOTHING))
-    """`places` as arrays of attributions, rows and people, sorted by attribution."""
+    """Attributions, rows and people of `places` without `_added`, sorted by attribution."""
+    _added: list[tuple[int, int, int]] = field(default_factory=list)
+    """Attribution, row and person of the newest `places`."""
+    _reading: Lock = field(default_factory=Lock)
+    """While attributions are read. Other requests that lack them wait, and then have them."""
     changing: dict[int, list[Place]] = field(default_factory=dict)
     folds: OrderedDict[Days, tuple[RangeVersion, Fold]] = field(default_factory=OrderedDict)
     _rows: dict[RowKey, int] = field(default_factory=dict)
@@ -126,6 +127,7 @@ class Book:
                     self.removed.add(person)
             if span.first_on == date.min and span.last_on == date.max:
                 self.places[span.attribution_id] = row, person
+                self._added.append((span.attribution_id, row, person))
             else:
                 places = changing.setdefault(span.attribution_id, [])
                 places.append(Place(row, person, span.first_on, span.last_on))
@@ -141,11 +143,11 @@ class Book:
 
     def locate(self, attributions: Numbers) -> tuple[Numbers, Flags]:
         """Where attributions are in `_placed`, and which of them are in it."""
-        if len(self._placed[0]) != len(self.places):
-            known = np.fromiter(self.places, np.int64)
-            places = np.fromiter(chain.from_iterable(self.places.values()), np.int64).reshape(-1, 2)
-            order = np.argsort(known)
-            self._placed = known[order], places[order, 0], places[order, 1]
+        if self._added:
+            added, self._added = np.array(self._added, np.int64).T, []
+            columns = [np.concatenate(pair) for pair in zip(self._placed, added, strict=True)]
+            order = np.argsort(columns[0], kind="stable")  # of two sorted parts
+            self._placed = columns[0][order], columns[1][order], columns[2][order]
         known = self._placed[0]
         if not len(known):
             return np.zeros(len(attributions), np.int64), np.zeros(len(attributions), np.bool_)
@@ -157,14 +159,19 @@ class Book:
     ) -> tuple[Numbers, Flags]:
         """Read the attributions that are missing, and locate all."""
         at, is_known = self.locate(attributions)
-        missing = [each for each in attributions[~is_known].tolist() if each not in self.changing]
-        if missing:
-            spans = await select_attributions(
-                session, key.membership or "none", today, label_key=key.label_key, attributions=missing
-            )
-            await self.add(spans)
-            at, is_known = self.locate(attributions)
-        return at, is_known
+        if not self.lacks(attributions[~is_known]):
+            return at, is_known
+        async with self._reading:
+            if missing := self.lacks(attributions[~self.locate(attributions)[1]]):
+                reading = select_attributions(
+                    session, key.membership or "none", today, label_key=key.label_key, attributions=missing
+                )
+                await self.add(await reading)
+        return self.locate(attributions)
+
+    def lacks(self, attributions: Numbers) -> list[int]:
+        """Those, of attributions without a place, that are not in `changing` either."""
+        return [each for each in attributions.tolist() if each not in self.changing]
 
     async def read(
         self, session: ReadSession, key: BookKey, today: date, ranges: Sequence[tuple[Days, RangeVersion]],
@@ -195,8 +202,10 @@ class Book:
         series: Sequence[int] | None,
     ) -> Usage:  # fmt: skip
         """What read_attributions() found, by row and person."""
-        order = np.argsort(found.attribution_ids)  # sorted keys are located in a fifth of the time
-        columns = [column[order] for column in found]
+        columns: Sequence[Numbers] = found
+        if not (found.attribution_ids[1:] >= found.attribution_ids[:-1]).all():
+            order = np.argsort(found.attribution_ids)  # sorted keys are located in a fifth of the time
+            columns = [column[order] for column in found]
         at, is_known = await self.complete(session, key, today, columns[0])
         # Before the next statement, during which another request may add attributions.
         placed = self._placed[1][at[is_known]], self._placed[2][at[is_known]]
@@ -234,12 +243,12 @@ class Book:
     def tallies(self, now: Fold, earlier: Fold) -> dict[RowKey, Tally]:
         """Of the rows with usage in one of the ranges."""
         tallies: dict[RowKey, Tally] = {}
-        people, people_now = self.people, now.people_of_rows()
+        people = now.people_of_rows(self.people)
         size = len(self.keys)
         for row in np.flatnonzero(grown(now.is_used, size) | grown(earlier.is_used, size)).tolist():
             tally = tallies[self.keys[row]] = now.tally(row)
             tally.previous = earlier.tally(row).credits
-            tally.people = {people[person] for person in people_now.get(row, ())}
+            tally.people = people.get(row, tally.people)
         return tallies
 
 
@@ -257,11 +266,11 @@ class Books:
         self._bytes_of: dict[BookKey, int] = {}
 
     async def read(
-        self, session: ReadSession, key: BookKey, key_of: Callable[[Span], RowKey], today: date,
+        self, session: ReadSession, key: BookKey, people: PeopleVersion, key_of: Callable[[Span], RowKey], today: date,
         ranges: Sequence[tuple[Days, RangeVersion]], series: Sequence[int] | None,
     ) -> tuple[Book, list[Fold]]:  # fmt: skip
-        """The book and the usage of each range, as Book.read."""
-        with self.use(key, await select_people_version(session), key_of) as book:
+        """The book and the usage of each range, as Book.read. `people` is the version of the session's snapshot."""
+        with self.use(key, people, key_of) as book:
             return book, await book.read(session, key, today, ranges, series)
 
     @contextmanager

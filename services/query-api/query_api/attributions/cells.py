@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from query_api.attributions.domain.crowd import Crowd
 from query_api.attributions.domain.fold import NO_PERSON, UNKNOWN
-from query_api.attributions.domain.privacy import Published, TooFewPeople, publish
+from query_api.attributions.domain.privacy import Published, TooFewPeople, people_of, publish
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_other, is_person
 from query_api.attributions.domain.tally import INSIDE, PeopleRowKind, RowKey, Tally, key_by_group
 from query_api.attributions.queries import CellSum, SpanColumns, sum_cells, sum_month_cells
@@ -14,7 +15,7 @@ from query_api.attributions.selection import Selection, too_few_people
 from query_api.calendar import Days, month_of, with_whole_months
 from query_api.contracts.queries import select_days
 from query_api.db.session import ReadSession
-from query_api.turns import compute
+from query_api.turns import IN_ARRAYS, compute
 
 
 class Split(NamedTuple):
@@ -53,19 +54,18 @@ async def read_published(
     days: Days, today: date, series: Sequence[int] | None, split: Split,
 ) -> Published:  # fmt: skip
     """Usage on the days, of the series (None: all), by the rows of `key_of`, as far as it may be shown. Raises ApiProblem."""
-    used = await cut_days(session, days, today)
+    used = cut_days(await select_days(session), days, today)
     months = await read_months(session, spans, key_of, used, today, series, split) if used else {}
     return await show(session, count_items(months.values()), lambda: publish(months, groups))
 
 
-async def cut_days(session: ReadSession, days: Days, today: date) -> Days | None:
+def cut_days(known: Days | None, days: Days, today: date) -> Days | None:
     """Those of the days in months from the first to the last with usage, and not after today if usage has later days. None if
-    there are none.
+    there are none. `known`: the first and last day with usage.
 
     Clocks of products may be ahead: just before midnight, usage of tomorrow may be one person's. It belongs to no row until
     its day begins, so ranges that end today or later show the same.
     """
-    known = await select_days(session)
     if known is None:
         return None
     whole = with_whole_months(known)
@@ -75,9 +75,9 @@ async def cut_days(session: ReadSession, days: Days, today: date) -> Days | None
 
 
 def count_items(months: Iterable[Mapping[RowKey, Tally]]) -> int:
-    """Rows, people in them and people in their cells: what publishing handles."""
+    """Rows and their cells, and a small share of the people in them: what publishing handles."""
     return sum(
-        1 + len(tally.people) + sum(map(len, tally.cells.values())) for tallies in months for tally in tallies.values()
+        1 + len(tally.cells) + tally.people.size // IN_ARRAYS for tallies in months for tally in tallies.values()
     )
 
 
@@ -113,10 +113,12 @@ async def read_months(
             tally = months.setdefault(row.month, {}).setdefault(row_keys[row.row], Tally())
             tally.credits += row.credits
             tally.events += row.events
-            tally.people.update(names[person] for person in row.asked_people)
+            crowd = Crowd(names[person] for person in row.people)
+            is_same = row.asked_people == row.people
+            tally.people.join(crowd if is_same else Crowd(names[person] for person in row.asked_people))
             tally.has_people |= row.has_asked_people
             if row.has_people:
-                tally.cells.setdefault(row.cell, set()).update(names[person] for person in row.people)
+                tally.cells.setdefault(row.cell, Crowd()).join(crowd)
         return months
 
     return await compute(session.organization_id, len(columns) + len(rows), add_rows)
@@ -153,8 +155,7 @@ async def read_filtered(
         rows = {(kind, prefix + group) for kind, prefix in KINDS_INSIDE for group in selection.subtree}
         row = ("group", selection.group or "")
     kept = {key: tally for key, tally in published.tallies.items() if key in rows}
-    people = set[str]().union(*(tally.people for tally in kept.values()))
-    if row in published.merged or len(people) < PEOPLE_MIN:
+    if row in published.merged or not people_of(kept.values()).has(PEOPLE_MIN):
         raise too_few_people()
     return Published(kept, published.merged & rows)
 

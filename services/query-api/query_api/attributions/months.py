@@ -1,6 +1,6 @@
 """What is shown of each month's usage while only groups are shown. Requests share it, in memory by version."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import date
 from typing import NamedTuple
@@ -9,23 +9,24 @@ import numpy as np
 
 from query_api.attributions.book import NO_COLUMNS, BookKey, Books
 from query_api.attributions.cells import Split, count_items, cut_days, cut_months, months_in, read_months, show
-from query_api.attributions.domain.fold import tally_month
+from query_api.attributions.domain.fold import Numbers, tally_month
 from query_api.attributions.domain.privacy import Published, join_months, publish_month
 from query_api.attributions.domain.spans import PeopleGroup, Span
 from query_api.attributions.domain.tally import RowKey, Tally
-from query_api.attributions.limit import check_number
+from query_api.attributions.limit import ATTRIBUTIONS_MAX, check_number
 from query_api.attributions.queries import (
     PeopleVersion,
+    RangeVersion,
     read_attributions,
     select_attributions,
-    select_people_version,
+    select_people_groups,
     select_range_versions,
-    sum_totals,
 )
 from query_api.calendar import Days
-from query_api.db.cache import VersionedCache
+from query_api.contracts.queries import select_days
+from query_api.db.cache import Key, VersionedCache
 from query_api.db.session import ReadSession
-from query_api.turns import compute
+from query_api.turns import IN_ARRAYS, compute
 
 MONTH_BYTES, ROW_BYTES, PERSON_BYTES, SERIES_BYTES = 1_000, 500, 100, 40
 """Of what is kept of a month, of a row in it, of a person in a row, and of a series that the request selected."""
@@ -46,48 +47,84 @@ class View(NamedTuple):
     groups: Sequence[PeopleGroup] | None
 
 
+class Versions(NamedTuple):
+    """Of the session's snapshot."""
+
+    known: Days | None
+    """First and last day with usage."""
+    people: PeopleVersion
+    of: Mapping[Days, RangeVersion]
+    """Of ranges, and of the months of which they have a part."""
+
+
+async def read_versions(session: ReadSession, people: PeopleVersion, ranges: Sequence[Days], today: date) -> Versions:
+    known = await select_days(session)
+    used = [part for days in ranges if (part := cut_days(known, days, today))]
+    months = {month for part in used for month in months_in(part)}
+    return Versions(known, people, await select_range_versions(session, [*{*months, *ranges}]))
+
+
+async def read_groups(session: ReadSession, cache: VersionedCache, people: PeopleVersion) -> Sequence[PeopleGroup]:
+    """The groups of the directory. `people` is the version of the session's snapshot."""
+    key = "people groups", session.organization_id
+    groups: Sequence[PeopleGroup] | None = cache.get(key, people)
+    if groups is None:
+        groups = await select_people_groups(session)
+        cache.put(key, people, groups, ROW_BYTES * (1 + len(groups)))
+    return groups
+
+
 async def read_kept(
-    session: ReadSession, kept: Kept, view: View, asked: Days, today: date, series: Sequence[int] | None, split: Split
-) -> Published:
+    session: ReadSession, kept: Kept, view: View, versions: Versions, asked: Days, today: date, series: Sequence[int] | None,
+    split: Split,
+) -> Published:  # fmt: skip
     """As cells.read_published() of all attributions, but only months that have changed are read again. Raises ApiProblem.
 
-    A month's version changes with its usage, its corrections, a rebuild, and the directory or settings of the organization.
+    `versions` are those of the asked days. A month's version changes with its usage, its corrections, a rebuild, and the
+    directory or settings of the organization.
     """
-    days = await cut_days(session, asked, today)
+    days = cut_days(versions.known, asked, today)
     if days is None:
         return Published({}, frozenset())
     months, cut = months_in(days), cut_months(days, today, by_day=split.by_day)
-    people = await select_people_version(session)
-    versions = await select_range_versions(session, months, await sum_totals(session, months, None))
-    found, changed, keys = dict[Days, Published](), list[Days](), dict[Days, tuple[object, ...]]()
+    which = None if series is None else tuple(series)
+    found, keys, version_of = dict[Days, Published](), dict[Days, Key](), dict[Days, tuple[object, ...]]()
     for month in months:
         part = Days(max(month.first, days.first), min(month.last, days.last))
-        which = None if series is None else tuple(series)
         keys[month] = "published month", session.organization_id, view.key, part, month.first in cut, which, split
-        published: Published | None = kept.cache.get(keys[month], (people, versions[month.first]))
-        if published is None:
-            changed.append(month)
-        else:
-            found[month] = published
-    if changed:
-        days = Days(max(days.first, changed[0].first), min(days.last, changed[-1].last))
-        if (changed[0].first, changed[-1].last) == days and series is None and split == Split(frozenset()):
-            read = read_whole(session, kept.books, view, people, changed, today)
-        else:
-            read = read_parts(session, view, changed, days, today, series, split)
-        async with aclosing(read):
-            async for month, tallies in read:
-                items = count_items([tallies])
-                found[month] = await compute(session.organization_id, items, publish_month, tallies, view.groups)
-                size = bytes_of(found[month], series)
-                kept.cache.put(keys[month], (people, versions[month.first]), found[month], size)
+        version_of[month] = versions.people, versions.of[month]
+
+    def find_changed() -> list[Days]:
+        for month in months:
+            published: Published | None = kept.cache.get(keys[month], version_of[month])
+            if published is not None:
+                found[month] = published
+        return [month for month in months if month not in found]
+
+    if changed := find_changed():
+        async with kept.cache.alone([(keys[month], version_of[month]) for month in changed]):
+            if changed := find_changed():
+                days = Days(max(days.first, changed[0].first), min(days.last, changed[-1].last))
+                if (changed[0].first, changed[-1].last) == days and series is None and split == Split(frozenset()):
+                    read = read_whole(session, kept.books, view, versions.people, changed, today)
+                else:
+                    read = read_parts(session, view, changed, days, today, series, split)
+                async with aclosing(read):
+                    async for month, tallies in read:
+                        items = count_items([tallies])
+                        found[month] = await compute(
+                            session.organization_id, items, publish_month, tallies, view.groups
+                        )
+                        size = bytes_of(found[month], series)
+                        kept.cache.put(keys[month], version_of[month], found[month], size)
     shown = [found[month] for month in months]
     return await show(session, count_items(each.tallies for each in shown), lambda: join_months(shown))
 
 
 def bytes_of(published: Published, series: Sequence[int] | None) -> int:
-    rows = MONTH_BYTES + ROW_BYTES * len(published.tallies)
-    return rows + PERSON_BYTES * count_items([published.tallies]) + SERIES_BYTES * len(series or ())
+    people = sum(tally.people.size for tally in published.tallies.values())
+    rows = ROW_BYTES * len(published.tallies) + PERSON_BYTES * people
+    return MONTH_BYTES + rows + SERIES_BYTES * len(series or ())
 
 
 MonthTallies = AsyncGenerator[tuple[Days, dict[RowKey, Tally]], None]
@@ -98,15 +135,16 @@ async def read_whole(
     session: ReadSession, books: Books, view: View, people: PeopleVersion, months: Sequence[Days], today: date
 ) -> MonthTallies:
     """All usage of whole months. Rows of attributions are kept, too. Raises ApiProblem if the months have too many together."""
-    attributions = NO_COLUMNS.attribution_ids
+    attributions = list[Numbers]()
     with books.use(view.key, people, view.key_of) as book:
         for month in months:
             columns = (await read_attributions(session, [month], None)).get(month.first, NO_COLUMNS)
-            attributions = np.union1d(attributions, columns.attribution_ids)
-            await check_number(session, len(attributions))
+            attributions.append(columns.attribution_ids)
+            if sum(map(len, attributions)) > ATTRIBUTIONS_MAX:
+                await check_number(session, len(np.unique(np.concatenate(attributions))))
             usage = await book.place(session, view.key, today, columns, month, None)
             tallies = await compute(
-                session.organization_id, len(usage.rows), tally_month, usage, book.keys, book.people
+                session.organization_id, len(usage.rows) // IN_ARRAYS, tally_month, usage, book.keys, book.people
             )
             yield month, tallies
 

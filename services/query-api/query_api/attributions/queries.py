@@ -59,10 +59,15 @@ class PeopleVersion(NamedTuple):
     people: PeopleMode
     label_keys: Sequence[str]
 
+    @property
+    def settings(self) -> PeopleSettings:
+        return PeopleSettings(self.people, self.label_keys)
+
 
 async def select_people_version(session: ReadSession) -> PeopleVersion:
     row = await session.connection.fetchrow(SQL["select_people_version"], session.organization_id)
-    return from_record(PeopleVersion, row) if row else PeopleVersion(None, None, "named", [])
+    version = from_record(PeopleVersion, row) if row else PeopleVersion(None, None, "named", ())
+    return version._replace(label_keys=tuple(version.label_keys))
 
 
 async def select_actor_names(session: ReadSession, actors: Sequence[str]) -> dict[str, str]:
@@ -148,7 +153,8 @@ class Sum(NamedTuple):
 
 
 class RangeVersion(NamedTuple):
-    """Counters of the usage in a range of days. If usage of an attribution in it changes, at least one of them changes."""
+    """Counters of the usage in a range of days, with or without attribution. If usage of an attribution in it changes, at
+    least one of them changes."""
 
     events: int
     credits: int
@@ -156,17 +162,10 @@ class RangeVersion(NamedTuple):
     rebuilt: int
 
 
-async def select_range_versions(
-    session: ReadSession, ranges: Sequence[Days], totals: Mapping[date, Sum]
-) -> dict[date, RangeVersion]:
-    """By the first day of each range. `totals` are those of sum_totals, of all series."""
-    rows = await session.connection.fetch(
-        SQL["select_range_versions"], session.organization_id, *zip(*ranges, strict=True)
-    )
-    return {
-        row["first"]: RangeVersion(*totals.get(row["first"], Sum(0, 0))[::-1], row["corrections"], row["rebuilt"])
-        for row in rows
-    }
+async def select_range_versions(session: ReadSession, ranges: Sequence[Days]) -> dict[Days, RangeVersion]:
+    bounds = zip(*([*days, *grain_bounds(days)] for days in ranges), strict=True)
+    rows = await session.connection.fetch(SQL["select_range_versions"], session.organization_id, *bounds)
+    return dict(zip(ranges, from_records(RangeVersion, rows), strict=True))
 
 
 async def sum_attributions(
@@ -204,16 +203,17 @@ async def sum_spans(
     return [(row["number"] - 1, row["credits"], row["events"]) for row in rows]
 
 
-async def sum_totals(session: ReadSession, stretches: Sequence[Days], series: Sequence[int] | None) -> dict[date, Sum]:
-    """By the first day of each range, with or without attribution. `series` None: all usage of the organization."""
+async def sum_totals(
+    session: ReadSession, versions: Mapping[Days, RangeVersion], ranges: Sequence[Days], series: Sequence[int] | None
+) -> list[Sum]:
+    """Of each range, with or without attribution. `series` None: all usage, which `versions` have."""
     if series is None:
-        bounds = zip(*([days.first, *grain_bounds(days)] for days in stretches), strict=True)
-        rows = await session.connection.fetch(SQL["sum_organization"], session.organization_id, *bounds)
-    else:
-        rows = await session.connection.fetch(
-            SQL["sum_series_totals"], session.organization_id, *zip(*stretches, strict=True), series
-        )
-    return {row["first"]: Sum(row["credits"], row["events"]) for row in rows}
+        return [Sum(versions[days].credits, versions[days].events) for days in ranges]
+    rows = await session.connection.fetch(
+        SQL["sum_series_totals"], session.organization_id, *zip(*ranges, strict=True), series
+    )
+    sums = {row["first"]: Sum(row["credits"], row["events"]) for row in rows}
+    return [sums.get(days.first, Sum(0, 0)) for days in ranges]
 
 
 class SpanColumns(NamedTuple):

@@ -164,17 +164,15 @@ WHERE organization_id = $1 AND series_id = ANY($4::integer[])
 GROUP BY stretch.first
 
 -- name: select_range_versions
--- Corrections of ranges of days, which begin on $2 and end on $3, and the organization's newest rebuild.
-SELECT stretch.first, (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE organization_id = $1) AS rebuilt,
+-- Usage of the organization and corrections in ranges of days from $2 to $3, in their order, and the newest rebuild.
+-- Whole months and days as in sum_groups, from $4 on.
+SELECT coalesce(used.events, 0) AS events, coalesce(used.credits, 0) AS credits,
     (SELECT coalesce(sum(corrections), 0)::bigint FROM usage_corrections
-        WHERE organization_id = $1 AND day BETWEEN stretch.first AND stretch.last) AS corrections
-FROM unnest($2::date[], $3::date[]) AS stretch(first, last)
-
--- name: sum_organization
--- Usage of the organization in ranges of days that begin on $2. Ranges as in sum_groups.
-SELECT stretch.first, sum(credits)::bigint AS credits, sum(events)::bigint AS events
-FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[])
-    AS stretch(first, before_first, before_last, first_month, last_month, after_first, after_last), LATERAL (
+        WHERE organization_id = $1 AND day BETWEEN stretch.first AND stretch.last) AS corrections,
+    (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE organization_id = $1) AS rebuilt
+FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date[], $8::date[], $9::date[]) WITH ORDINALITY
+    AS stretch(first, last, before_first, before_last, first_month, last_month, after_first, after_last, number)
+CROSS JOIN LATERAL (SELECT sum(credits)::bigint AS credits, sum(events)::bigint AS events FROM (
     SELECT credits, events FROM usage_organization_daily
     WHERE organization_id = $1 AND day BETWEEN stretch.before_first AND stretch.before_last
     UNION ALL
@@ -183,5 +181,5 @@ FROM unnest($2::date[], $3::date[], $4::date[], $5::date[], $6::date[], $7::date
     UNION ALL
     SELECT credits, events FROM usage_organization_daily
     WHERE organization_id = $1 AND day BETWEEN stretch.after_first AND stretch.after_last
-) AS used
-GROUP BY stretch.first
+) AS grains) AS used
+ORDER BY stretch.number

@@ -1,7 +1,10 @@
 """Values that are kept in memory with the version of the rows that they were computed from."""
 
+from asyncio import Lock
 from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 CACHE_BYTES_MAX = 64_000_000
 SHARES = 4
@@ -33,6 +36,16 @@ class VersionedCache:
         self._bytes_of: dict[object, int] = {}
         self._large = set[object]()
         """Organizations with more than their share."""
+        self._locks: WeakValueDictionary[Hashable, Lock] = WeakValueDictionary()
+
+    def alone(self, wanted: Sequence[tuple[Key, Hashable]]) -> Lock:
+        """To be held while values are computed, by key and version. Other requests that want the same values wait, and then
+        get() has them."""
+        which = tuple(wanted)
+        lock = self._locks.get(which)
+        if lock is None:
+            lock = self._locks[which] = Lock()
+        return lock
 
     def get(self, key: Key, version: object) -> Any:
         """The value; None if there is none for this version."""

@@ -8,7 +8,7 @@ import numpy as np
 from query_api.attributions.book import Book, BookKey, Books
 from query_api.attributions.domain.fold import Fold, grown
 from query_api.attributions.domain.tally import key_by_person
-from query_api.attributions.queries import select_people_settings, select_range_versions, sum_totals
+from query_api.attributions.queries import PeopleVersion, select_people_version, select_range_versions
 from query_api.db.session import ReadSession
 from query_api.explain.domain.decompose import People
 from query_api.explain.domain.items import ItemKey, Person, Usage
@@ -25,12 +25,13 @@ async def read_people(
 ) -> People | None:  # fmt: skip
     """`series` None: all, else `keys` has them. None if the organization does not show people, there are too many of them or
     of their attributions, or both ranges begin on the same day."""
-    if (await select_people_settings(session)).people == "groups_only":
+    version = await select_people_version(session)
+    if version.people == "groups_only":
         return None
     if compared.before.first == compared.now.first:  # reads are by first day, and two reads may be of two books
         return None
     try:
-        book, folds = await read_folds(session, books, compared, series, today)
+        book, folds = await read_folds(session, books, version, compared, series, today)
     except ApiProblem as problem:
         if problem.problem == "too-many-attributions":
             return None  # the other parts do not need people
@@ -52,13 +53,11 @@ async def read_people(
 
 
 async def read_folds(
-    session: ReadSession, books: Books, compared: Compared, series: Sequence[int] | None, today: date
-) -> tuple[Book, list[Fold]]:
-    totals = await sum_totals(session, compared, series)
-    versions = await select_range_versions(session, compared, totals)
+    session: ReadSession, books: Books, people: PeopleVersion, compared: Compared, series: Sequence[int] | None, today: date
+) -> tuple[Book, list[Fold]]:  # fmt: skip
+    versions = await select_range_versions(session, compared)
     key = BookKey(session.organization_id or 0, "person", None, None, None)
-    ranges = [(days, versions[days.first]) for days in compared]
-    return await books.read(session, key, key_by_person, today, ranges, series)
+    return await books.read(session, key, people, key_by_person, today, [*versions.items()], series)
 
 
 def people_in(book: Book) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

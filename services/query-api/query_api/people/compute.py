@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 from flexcredits_schemas.events import PRODUCTS, FeatureKind
 
-from query_api.attributions.book import BookKey, Books
+from query_api.attributions.book import BookKey
 from query_api.attributions.domain.fold import NO_USE
 from query_api.attributions.domain.spans import PeopleSettings, is_person
 from query_api.attributions.domain.tally import (
@@ -20,12 +20,12 @@ from query_api.attributions.domain.tally import (
     add_up,
     flatten,
 )
-from query_api.attributions.months import Kept
+from query_api.attributions.months import Kept, read_groups
 from query_api.attributions.queries import (
+    PeopleVersion,
     Sum,
     select_actor_names,
-    select_people_groups,
-    select_people_settings,
+    select_people_version,
     select_range_versions,
     sum_totals,
 )
@@ -40,7 +40,7 @@ from query_api.people.domain.search import has_words, words_of
 from query_api.people.groups_only import read_shown
 from query_api.people.schemas import PeopleFilter, PeopleView
 from query_api.people.table import KEYS_OF, Asked, PeopleTable, PersonTable, Totals, build_table
-from query_api.turns import compute
+from query_api.turns import IN_ARRAYS, compute
 from query_api.usage.domain.series import PickedSeries
 from query_api.usage.queries import select_series
 from query_api.usage.views import kinds_of
@@ -54,16 +54,16 @@ async def read_people(
     session: ReadSession, kept: Kept, query: PeopleFilter, view: PeopleView, today: date, days: Days | None = None
 ) -> PeopleTable:
     """Usage in the view's rows, on `days` or the query's range. Raises ApiProblem."""
-    settings = await select_people_settings(session)
-    check_view(settings, view)
+    people = await select_people_version(session)
+    check_view(people.settings, view)
     days, before = (days, None) if days else await choose_range(session, query, today)
     series = await pick_series(session, query)
     asked = Asked(query, view, today, days, before, extend_to_months(query, days), series)
-    if settings.people == "groups_only":
-        return await read_shown(session, kept, settings, asked)
+    if people.people == "groups_only":
+        return await read_shown(session, kept, people, asked)
     if query.names_who:
-        return await read_selected(session, settings, asked)
-    return await read_all(session, kept.books, settings, asked)
+        return await read_selected(session, people.settings, asked)
+    return await read_all(session, kept, people, asked)
 
 
 async def read_selected(session: ReadSession, settings: PeopleSettings, asked: Asked) -> PeopleTable:
@@ -82,35 +82,37 @@ def build_selected(settings: PeopleSettings, asked: Asked, selection: Selection,
     return build_table(settings, asked, asked.before, tallies, selection.groups, bands)
 
 
-async def read_all(session: ReadSession, books: Books, settings: PeopleSettings, asked: Asked) -> PeopleTable:
+async def read_all(session: ReadSession, kept: Kept, people: PeopleVersion, asked: Asked) -> PeopleTable:
     """Usage of all attributions, and the rest of the organization's."""
     view, membership = asked.view, asked.query.membership if asked.view.by == "group" else None
     key = BookKey(
         session.organization_id or 0, view.by, membership, view.label_key, asked.today if membership == "now" else None
     )
-    totals = await sum_totals(session, asked.ranges, asked.series)
-    versions = await select_range_versions(session, asked.ranges, totals)
-    ranges = [(stretch, versions[stretch.first]) for stretch in asked.ranges]
-    book, folds = await books.read(session, key, KEYS_OF[view.by], asked.today, ranges, asked.series)
+    versions = await select_range_versions(session, asked.ranges)
+    *earlier_totals, total = await sum_totals(session, versions, asked.ranges, asked.series)
+    book, folds = await kept.books.read(
+        session, key, people, KEYS_OF[view.by], asked.today, [*versions.items()], asked.series
+    )
     now, earlier = folds[-1], folds[0] if asked.before else NO_USE
-    total = totals.get(asked.stretch.first, Sum(0, 0))
-    before = totals.get(asked.before.first, Sum(0, 0)) if asked.before else Sum(0, 0)
+    before = earlier_totals[0] if earlier_totals else Sum(0, 0)
     rest = Tally(
         total.credits - int(now.credits.sum()), total.events - int(now.events.sum()), before.credits - int(earlier.credits.sum())
     )  # fmt: skip
     if view.by == "person":
         totals_of = Totals(total.credits, total.events, before.credits, int(now.has_used.sum()))
         table = PersonTable(book, now, earlier, rest)
-        return await compute(session.organization_id, len(book.keys), table.build_table, settings, asked, totals_of)
-    groups = await select_people_groups(session) if view.by == "group" else []
+        return await compute(
+            session.organization_id, len(book.keys) // IN_ARRAYS, table.build_table, people.settings, asked, totals_of
+        )
+    groups = await read_groups(session, kept.cache, people) if view.by == "group" else []
 
     def build() -> PeopleTable:
         tallies = book.tallies(now, earlier)
         if rest.credits or rest.events or rest.previous:
             tallies.setdefault(NO_VALUE if view.by == "label" else UNATTRIBUTED, Tally()).join(rest)
-        return build_table(settings, asked, asked.before, tallies, groups, [])
+        return build_table(people.settings, asked, asked.before, tallies, groups, [])
 
-    return await compute(session.organization_id, book.attributions, build)
+    return await compute(session.organization_id, book.attributions // IN_ARRAYS, build)
 
 
 def check_view(settings: PeopleSettings, view: PeopleView) -> None:

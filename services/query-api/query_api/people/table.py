@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from query_api.attributions.book import Book
+from query_api.attributions.domain.crowd import Crowd
 from query_api.attributions.domain.fold import Fold, grown
 from query_api.attributions.domain.spans import PeopleGroup, PeopleSettings, Span
 from query_api.attributions.domain.tally import (
@@ -17,6 +18,7 @@ from query_api.attributions.domain.tally import (
     Tally,
     build_rows,
     build_tree,
+    flatten,
     in_order,
     key_by_group,
     key_by_person,
@@ -82,6 +84,8 @@ def build_table(
     for tally in tallies.values():
         total.join(tally)
     rows = build_tree(tallies, groups) if asked.view.by == "group" else build_rows(tallies)
+    for row in flatten(rows):
+        row.tally.people.unite()  # here, which may be a thread, and not when they are counted for the answer
     pinned = sorted((row for row in rows if row.kind in PINNED), key=lambda row: PINNED.index(row.kind))
     rows = [row for row in rows if row.kind not in PINNED]
     totals = Totals(total.credits, total.events, total.previous, len(total.people))
@@ -129,13 +133,13 @@ class PersonTable(NamedTuple):
         tally = self.now.tally(row)
         tally.previous = self.earlier.tally(row).credits
         if kind == "person" and (tally.credits or tally.events):
-            tally.people = {row_id}
+            tally.people = Crowd((row_id,))
         if kind == "removed":
-            tally.people = {
+            tally.people = Crowd(
                 self.book.people[each]
                 for each in tuple(self.book.removed)  # a copy: another request may add people
                 if each < len(self.now.has_used) and self.now.has_used[each]
-            }
+            )
         return tally
 
     def build(self, row: int) -> PeopleRow:

@@ -9,6 +9,7 @@ with a sum of credits other than 0: else a person whose usage was corrected to n
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from query_api.attributions.domain.crowd import Crowd
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup
 from query_api.attributions.domain.tally import INSIDE, SMALL, PeopleRow, RowKey, Tally, build_rows, build_tree, flatten
 
@@ -54,8 +55,9 @@ def join_months(months: Iterable[Published]) -> Published:
         for key, tally in published.tallies.items():
             found.tallies.setdefault(key, Tally()).join(tally)
         found = found._replace(merged=found.merged | published.merged)
-    people = set[str]().union(*(tally.people for tally in found.tallies.values()))
-    if len(people) < PEOPLE_MIN and any(tally.has_people for tally in found.tallies.values()):
+    if not people_of(found.tallies.values()).has(PEOPLE_MIN) and any(
+        tally.has_people for tally in found.tallies.values()
+    ):
         raise TooFewPeople(TooFewPeople.__doc__)
     return found
 
@@ -68,9 +70,10 @@ def find_merged(rows: Sequence[PeopleRow], into: RowKey = SMALL) -> dict[RowKey,
     """
     merged: dict[RowKey, RowKey] = {}
     sum_of_merged = Tally()
-    ordered = sorted(rows, key=lambda row: (len(people_of(row.tally)), row.key))
-    left = [row for row in ordered if not is_small(row)]
-    joining = [row for row in ordered if is_small(row)]
+    joining = [row for row in rows if is_small(row)]
+    left = [row for row in rows if not is_small(row)]
+    if joining:  # else no row can join, so their order does not matter, and their people need not be counted
+        left.sort(key=lambda row: (len(people_in_cells(row.tally)), row.key))
     while joining:
         for row in joining:
             sum_of_merged.join(row.tally)
@@ -90,8 +93,18 @@ def is_small(row: PeopleRow) -> bool:
 
 def few_of(tally: Tally) -> set[str]:
     """The cells about too few people. A cell without one has only usage that corrections have cancelled."""
-    return {cell for cell, people in tally.cells.items() if len(people) < PEOPLE_MIN}
+    return {cell for cell, people in tally.cells.items() if not people.has(PEOPLE_MIN)}
 
 
-def people_of(tally: Tally) -> set[str]:
-    return set[str]().union(*tally.cells.values())
+def people_in_cells(tally: Tally) -> Crowd:
+    people = Crowd()
+    for crowd in tally.cells.values():
+        people.join(crowd)
+    return people
+
+
+def people_of(tallies: Iterable[Tally]) -> Crowd:
+    people = Crowd()
+    for tally in tallies:
+        people.join(tally.people)
+    return people

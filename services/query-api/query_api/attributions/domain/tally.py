@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from query_api.attributions.domain.crowd import Crowd
 from query_api.attributions.domain.groups import find_parents
 from query_api.attributions.domain.spans import PeopleGroup, Span, is_other, is_person
 
@@ -63,30 +64,21 @@ class Tally:
     credits: int = 0
     events: int = 0
     previous: int = 0
-    people: set[str] = field(default_factory=set)
+    people: Crowd = field(default_factory=Crowd)
     has_people: bool = False
     """Whether a person used any of it."""
-    cells: dict[str, set[str]] = field(default_factory=dict)
+    cells: dict[str, Crowd] = field(default_factory=dict)
     """People by cell that a person used (see privacy.py), while only groups are shown. Those whose usage is cancelled by
     corrections are not counted."""
-
-    def add(self, use: Use) -> None:
-        span, credits, events, previous, _ = use
-        self.credits += credits
-        self.events += events
-        self.previous += previous
-        if is_person(span) and (events or credits):
-            self.people.add(span.actor)
-            self.has_people = True
 
     def join(self, other: "Tally") -> None:
         self.credits += other.credits
         self.events += other.events
         self.previous += other.previous
-        self.people |= other.people
+        self.people.join(other.people)
         self.has_people |= other.has_people
         for cell, people in other.cells.items():
-            self.cells.setdefault(cell, set()).update(people)
+            self.cells.setdefault(cell, Crowd()).join(people)
 
 
 @dataclass(slots=True)
@@ -129,13 +121,19 @@ def key_by_value(span: Span) -> RowKey:
 
 
 def add_up(uses: Iterable[Use], key_of: Callable[[Span], RowKey]) -> dict[RowKey, Tally]:
-    tallies: dict[RowKey, Tally] = {}
-    for use in uses:
-        key = key_of(use.span)
+    tallies, people = dict[RowKey, Tally](), dict[RowKey, set[str]]()
+    for span, credits, events, previous, _ in uses:
+        key = key_of(span)
         tally = tallies.get(key)
         if tally is None:
             tally = tallies[key] = Tally()
-        tally.add(use)
+        tally.credits += credits
+        tally.events += events
+        tally.previous += previous
+        if is_person(span) and (events or credits):
+            people.setdefault(key, set()).add(span.actor)
+    for key, used_by in people.items():
+        tallies[key].people, tallies[key].has_people = Crowd(used_by), True
     return tallies
 
 
