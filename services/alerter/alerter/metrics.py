@@ -71,7 +71,7 @@ for _labels in product(get_args(ChannelKind), get_args(AttemptOutcome)):
     DELIVERIES.labels(*_labels)
 for _kind in ("test", "resend"):
     REQUESTS.labels(_kind)
-for _trigger in ("totals", "wakeup", "sweep", "rollover", "retry"):
+for _trigger in ("totals", "wakeup", "sweep", "rollover", "retry", "left"):
     WAKEUPS.labels(_trigger)
 QUARANTINED = Gauge("flexcredits_alerter_quarantined", "Organizations that are set aside, by step.", ["step"])
 QUARANTINE_FAILURES = Counter(

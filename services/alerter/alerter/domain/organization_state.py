@@ -1,5 +1,6 @@
 """The state of one organization in an evaluation, and the changes that it needs. Pure."""
 
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,22 +39,47 @@ class OrganizationState:
 
 
 class Decision:
-    """The changes that an organization needs; false if there are none."""
+    """The changes that an organization needs; false if there are none. `is_partial`: it needs more than these."""
 
-    def __init__(self, state: OrganizationState, verdicts: dict[Period, Verdict], banner: Banner | None) -> None:
+    def __init__(
+        self, state: OrganizationState, verdicts: dict[Period, Verdict], banner: Banner | None, *, is_partial: bool = False
+    ) -> None:  # fmt: skip
         self.levels = {level.period: level for level in state.levels}
         self.verdicts = verdicts
         self.banner = banner
+        self.is_partial = is_partial
         self._changes = any(verdicts.values()) or banner != state.banner
 
     def __bool__(self) -> bool:
         return self._changes
 
 
-def decide(state: OrganizationState, now: datetime) -> Decision:
-    """Compare an organization's levels with its firings. Pure."""
+class Portion:
+    """Takes the changes of whole periods until there are `most`, and at least those of one period."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self.is_partial = False
+
+    def take(self, verdict: Verdict) -> Verdict:
+        """The verdict, or one without changes if there are enough."""
+        number = len(verdict.fire) + len(verdict.resolve)
+        if number and self._taken and self._taken + number > self._most:
+            self.is_partial = True
+            return Verdict()
+        self._taken += number
+        return verdict
+
+
+def decide(state: OrganizationState, now: datetime, most: int = sys.maxsize) -> Decision:
+    """Compare an organization's levels with its firings. Pure.
+
+    `most`: about as many firings and resolutions, of whole periods; the banner is then that of these.
+    """
     verdicts: dict[Period, Verdict] = {}
     banners: list[Banner] = []
+    portion = Portion(most)
     for level in state.levels:
         if not has_begun(level, now):
             continue
@@ -63,7 +89,7 @@ def decide(state: OrganizationState, now: datetime) -> Decision:
             verdict = evaluate_projected(level, latest, phase, now)
         else:
             verdict = evaluate(level.used, level.available, level.thresholds, latest, phase)
-        verdicts[level.period] = verdict
+        verdicts[level.period] = verdict = portion.take(verdict)
         if phase == "current" and level.period.rule == "usage":  # budgets raise no banner
             raised = banner_of(level, latest, verdict, now)
             banners += [raised] if raised else []
@@ -71,11 +97,10 @@ def decide(state: OrganizationState, now: datetime) -> Decision:
         # no contract has the period any more. Budget firings of months before the settings stay unchanged
         if period.rule == "usage":
             open_ones = sorted(threshold for threshold, at in state.latest[period].items() if at.is_open)
-            verdicts[period] = Verdict(resolve=[(threshold, "removed") for threshold in open_ones])
+            verdicts[period] = portion.take(Verdict(resolve=[(threshold, "removed") for threshold in open_ones]))
     # The newest one; use has precedence over its projection.
-    return Decision(
-        state, verdicts, max(banners, key=lambda at: (at.fired_at, at.period.kind == "used")) if banners else None
-    )
+    newest = max(banners, key=lambda at: (at.fired_at, at.period.kind == "used")) if banners else None
+    return Decision(state, verdicts, newest, is_partial=portion.is_partial)
 
 
 def banner_of(level: UsageLevel, latest: dict[int, Latest], verdict: Verdict, now: datetime) -> Banner | None:

@@ -9,7 +9,7 @@ import structlog
 from flexcredits_schemas.alerts import Resolution
 from runtime.isolation import concerns_one, slow_for_all
 from runtime.observability.tracing import TRACEPARENT, Span, Tracing
-from runtime.postgres.errors import timed_out, transient_error_code
+from runtime.postgres.errors import transient_error_code
 from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.channel_queries import insert_alert_event
@@ -43,6 +43,10 @@ log = structlog.get_logger()
 
 STATEMENT_S = 8.0
 """Time limit of a statement in an evaluation; EVALUATION_S has time for two or three that reach it."""
+CHANGES_MAX = 100
+"""Firings and resolutions of an organization in one transaction, about half a second: it may have thousands of contracts."""
+LEFT_S = 0.3
+"""Seconds of a run after which no further organization of `left` is evaluated."""
 LIVELY = timedelta(days=5)
 """Periods that ended longer ago can neither send mail nor raise a banner, in any time zone. Only the rollover reads
 them."""
@@ -62,6 +66,9 @@ class Evaluator:
         self.quarantine = Quarantine(pool)
         self.unprojected: dict[int, None] = {}
         """Organizations whose periods must be projected, in the order in which evaluations found them."""
+        self.left: dict[int, bool] = {}
+        """Organizations that need more changes than an evaluation made, in the order of their turns, with its `history`. What a
+        process that ends leaves is found by the next sweep, and of periods that ended long ago by the next rollover."""
         self.tracing = tracing or Tracing()
 
     async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
@@ -72,7 +79,7 @@ class Evaluator:
         does not delay the others; it is raised after them. A failure that one organization's data causes quarantines
         that organization: until it succeeds, only its own wake-up or its retry evaluates it. A statement timeout also
         quarantines it, unless statements time out for all organizations. Raises TimeoutError when organizations are
-        left to the next evaluation.
+        left to the next evaluation. An organization with more than CHANGES_MAX changes gets its others by evaluate_left().
         """
         began, now = time.monotonic(), self._now()
         step: Step = "wakeup" if history else "evaluate"
@@ -103,7 +110,7 @@ class Evaluator:
                     failed[organization_id] = error
                 else:
                     raise
-            if time.monotonic() > ends and tried < len(due) and any(map(timed_out, failed.values())):
+            if time.monotonic() > ends and tried < len(due):
                 passing = TimeoutError(f"{len(due) - tried} organizations are left to the next evaluation")
                 break
         if slow := slow_for_all(failed.values(), tried):
@@ -119,6 +126,14 @@ class Evaluator:
         EVALUATION_SECONDS.labels(trigger).observe(time.monotonic() - began)
         EVALUATED_AT.labels(trigger).set_to_current_time()
         return len(due)
+
+    async def evaluate_left(self) -> None:
+        """Make the next changes of the organizations in `left`, which take turns."""
+        ends = time.monotonic() + LEFT_S
+        while self.left and time.monotonic() < ends:
+            organization_id = next(iter(self.left))
+            history = self.left.pop(organization_id)
+            await self.evaluate([organization_id], trigger="left", history=history)
 
     async def _release(
         self,
@@ -151,7 +166,10 @@ class Evaluator:
         await lock_organization(connection, organization_id, now)
         await adopt_firings(connection, organization_id)
         for state in await read_states(connection, [organization_id], *horizon(now, history)):
-            await self._apply(connection, state, decide(state, now), now, span)
+            decision = decide(state, now, CHANGES_MAX)
+            await self._apply(connection, state, decision, now, span)
+            if decision.is_partial:
+                self.left[organization_id] = history or self.left.get(organization_id, False)
 
     async def _apply(
         self, connection: Connection, state: OrganizationState, decision: Decision, now: datetime, span: Span

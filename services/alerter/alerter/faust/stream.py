@@ -42,6 +42,7 @@ TOGETHER_WITHIN_S = 0.2
 ROLLOVER = "*/15 * * * *"
 """Midnight of every time zone is at a quarter of an hour in UTC."""
 PROJECT_EVERY_S = 1.0
+LEFT_EVERY_S = 1.0
 RETRY_EVERY_S = 1.0
 """How often rows of the table `quarantine` are checked for due retries."""
 
@@ -166,6 +167,7 @@ def schedule(
         lambda: publish_alert_events(queues, producer, settings.alerts_topic, publishing),
     )
     streams.every(settings.sweep_interval_s, "sweep", lambda: evaluator.evaluate(None, trigger="sweep"))
+    streams.every(LEFT_EVERY_S, "left", evaluator.evaluate_left)
     projector = Projector(queues, evaluator, settings.usage_events_topic, now)
     streams.every(PROJECT_EVERY_S, "project", projector.tick)
     streams.every(settings.sweep_interval_s, "measure", mailer.measure)

@@ -38,7 +38,7 @@ CROSS JOIN LATERAL (SELECT sum(a.credits) AS credits FROM add_ons a
 CROSS JOIN LATERAL (SELECT date_trunc('month', p.starts_on + interval '1 month - 1 day')::date AS starts_on,
     date_trunc('month', p.ends_on)::date AS ends_on) AS whole
 WHERE ($1::integer[] IS NULL OR p.organization_id = ANY($1)) AND p.starts_on <= $2 AND p.ends_on > $3 AND o.time_zone IS NOT NULL
-ORDER BY p.organization_id, p.starts_on
+ORDER BY p.organization_id, p.starts_on, p.contract_id, p.credit_period_id
 
 -- name: select_budgets
 -- Select months of these organizations (null: all) with a budget or an open firing, begun by $2 and ended after $3.
