@@ -42,7 +42,7 @@ def test_a_key_gets_its_mapping_and_loses_it(
         call("keys", "create", "--organization", "org_acme", "--mapping", "no such").exception, SetupProblem
     )
     assert "org_acme" not in call("keys", "ls").output
-    key = call("keys", "create", "--organization", "org_acme", "--mapping", "openmeter").output.strip()
+    key = call("keys", "create", "--organization", "org_acme", "--mapping", "openmeter").stdout.strip()
     key_id = key.split("_")[2]
     assert json.loads(call("mappings", "show", key_id).output) == json.loads(ready_made()["openmeter"].text)
 

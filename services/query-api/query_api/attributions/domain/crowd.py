@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-NOBODY: frozenset[str] = frozenset()
+NO_ONE: frozenset[str] = frozenset()
 
 
 class Crowd:
@@ -24,8 +24,8 @@ class Crowd:
         """The people."""
         parts = self._parts
         if len(parts) > 1:
-            parts = self._parts = [NOBODY.union(*parts)]
-        return parts[0] if parts else NOBODY
+            parts = self._parts = [NO_ONE.union(*parts)]
+        return parts[0] if parts else NO_ONE
 
     def has(self, number: int) -> bool:
         """Whether it has at least so many people."""

@@ -67,7 +67,8 @@ DELETE FROM export_manifests WHERE organization_id = $1 AND export_id IN (
     SELECT export_id FROM ranked ORDER BY export_id <> $3, made_at < $5, (rank - 1) / $4, made_at DESC, export_id OFFSET $2)
 
 -- name: delete_old_lines
--- Keeps $2 bytes of blocks of an organization, in the order of delete_old_manifests among the files of which lines are kept.
+-- Keeps $2 bytes of blocks of an organization, in the order of delete_old_manifests.
+-- Only files of which lines are kept count.
 -- A block counts for the first file in this order that has it.
 WITH same AS (
     SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
