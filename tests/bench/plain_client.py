@@ -16,6 +16,8 @@ class PlainClient:
 
     async def get(self, target: str) -> bytes:
         """Body of the answer. Raises RuntimeError for a status other than 200."""
+        while self._idle and self._idle[-1][0].at_eof():
+            self._idle.pop()[1].close()  # the server closes what has been idle for long
         connection = self._idle.pop() if self._idle else await self._connect()
         reader, writer = connection
         writer.write(f"GET {target}{self._head}".encode())

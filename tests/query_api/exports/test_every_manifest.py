@@ -99,7 +99,7 @@ async def test_every_file_has_a_manifest_and_is_compared_with_today(api: Api, db
     assert listed[0]["reproducible"] is is_kept
 
     changes = await api.get(f"{MANIFESTS}/{manifest['id']}/changes")
-    has_causes = path.startswith("usage") or (path.startswith("focus") and is_kept and "dataset" not in path)
+    has_causes = path.startswith("usage")
     assert changes["compared"] == ("lines" if has_causes else "file")
     if has_causes:
         await db.use(acme, "assistant", "tool", "late", "2026-03-05", 12_345)

@@ -100,9 +100,8 @@ async def read_whole(session: ReadSession, export_id: UUID) -> Mapping[str, Any]
 
 
 def has_usage(manifest: Manifest) -> bool:
-    """Whether the usage of a file is kept as such, so that its changes have causes."""
-    dataset = manifest.body["dataset"]
-    return dataset == "usage" or (dataset == "focus" and _dataset_of(manifest) == "cost-and-usage")
+    """Whether the lines of a file are usage alone, so that its changes have causes. Those of FOCUS also follow from contracts."""
+    return bool(manifest.body["dataset"] == "usage")
 
 
 def _dataset_of(manifest: Manifest) -> FocusDataset:

@@ -119,8 +119,8 @@ async def get_changes(
 ) -> Annotated[Changes | FileChanges, Field(discriminator="compared")]:
     """What differs today from the file, by cause. Causes add up to the difference, to the micro-credit.
 
-    Of usage files and FOCUS Cost and Usage. Of other files, and without lines, the answer says whether the same request has the
-    same bytes today, and the difference of their sums.
+    Of usage files. Of other files, and without lines, the answer says whether the same request has the same bytes today, and the
+    difference of their sums.
 
     Usage that was held when the file was made is late. Rates never change what was counted; prices of contracts change `worth`.
     """
