@@ -224,3 +224,21 @@ async def test_an_organization_evicts_nothing_of_another(open_api: OpenApi, db: 
         assert again.content == other.content
     blocks = "SELECT count(*) FROM export_blocks WHERE organization_id ="
     assert (await db.count(f"{blocks} 1"), await db.count(f"{blocks} 2")) == (0, 2)
+
+
+async def test_a_file_waits_for_others_that_are_recorded_longer_than_for_a_lock(
+    api: Api, db: TableRows, database: Database
+) -> None:
+    """Statements of the tests' pool wait 2.5 s for locks. The client has all but the end of the file by then."""
+    acme = await db.organization()
+    await db.use(acme, "assistant", "tool", "jira", "2026-11-05", 7)
+    owner = await asyncpg.connect(database.dsn)
+    try:
+        async with owner.transaction():
+            await owner.execute("SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1)", acme)
+            making = asyncio.create_task(make(api, "usage.csv?range=all"))
+            await asyncio.sleep(4)
+            assert not making.done()
+        await made_again(api, [await making])
+    finally:
+        await owner.close()

@@ -12,7 +12,9 @@ SELECT (SELECT tz FROM zone_rules WHERE organization_id = $1) AS zone_release,
 
 -- name: lock_exports
 -- One transaction at a time stores a file of an organization and deletes its old ones: files share blocks.
-SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1)
+-- The client has the file but for its end: it waits as long as a statement may take.
+WITH patient AS MATERIALIZED (SELECT set_config('lock_timeout', '0', true) AS wait)
+SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1) FROM patient WHERE wait IS NOT NULL
 
 -- name: insert_manifest
 -- A file that was sent whole. The number of bytes is null if its lines are not kept.
