@@ -30,7 +30,7 @@ async def measure_recording(dsn: str, turns: int) -> list[tuple[float, float]]:
         request = Request(
             {"type": "http", "app": app, "method": "GET", "path": "/", "headers": [], "query_string": b""}
         )
-        await _write(request, pool, records=False)  # the first one loads libraries
+        await _write(request, pool, records=True)  # the first one loads libraries
         return [
             (await _write(request, pool, records=False), await _write(request, pool, records=True))
             for _ in range(turns)
