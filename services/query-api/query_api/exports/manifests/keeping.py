@@ -27,10 +27,6 @@ class KeptFile(NamedTuple):
     parts: Sequence[NewPart]
     blocks: dict[bytes, bytes]
 
-    @property
-    def bytes(self) -> int:
-        return sum(map(len, self.blocks.values()))
-
 
 class Keeper:
     """Of one file. Beyond `most` bytes nothing is kept of it."""

@@ -42,7 +42,6 @@ class NewManifest(NamedTuple):
     people: PeopleMode | None
     """What was shown of people, in a file by people."""
     people_version: Sequence[int] | None
-    kept_bytes: int | None
 
 
 async def select_offsets(session: ReadSession, topic: str) -> dict[int, int]:

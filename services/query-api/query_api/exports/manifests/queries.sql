@@ -17,9 +17,9 @@ WITH patient AS MATERIALIZED (SELECT set_config('lock_timeout', '0', true) AS wa
 SELECT pg_advisory_xact_lock(hashtext('flexcredits.exports'), $1) FROM patient WHERE wait IS NOT NULL
 
 -- name: insert_manifest
--- A file that was sent whole. The number of bytes is null if its lines are not kept.
-INSERT INTO export_manifests (organization_id, export_id, made_at, manifest, signature, request, sha256, people, people_version, kept_bytes)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+-- A file that was sent whole. kept_bytes stays null: to the release before, nothing is kept of it.
+INSERT INTO export_manifests (organization_id, export_id, made_at, manifest, signature, request, sha256, people, people_version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: select_known_blocks
 -- Those of these blocks that other files of the organization have.
@@ -76,7 +76,8 @@ WITH same AS (
     SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
         row_number() OVER (bytes ORDER BY made_at, export_id DESC) > 1 AND row_number() OVER (bytes ORDER BY made_at DESC, export_id) > 1
             AS is_repeat
-    FROM export_manifests WHERE organization_id = $1 AND kept_bytes IS NOT NULL
+    FROM export_manifests m WHERE organization_id = $1
+        AND EXISTS (SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.export_id = m.export_id AND l.position = 0)
     WINDOW bytes AS (PARTITION BY coalesce(request, uuid_send(export_id)), sha256)
 ), ranked AS (
     SELECT export_id, made_at, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
@@ -96,15 +97,17 @@ WITH same AS (
 ), summed AS (
     SELECT p.export_id, sum(o.bytes) OVER (ORDER BY p.place) AS bytes FROM placed p LEFT JOIN of_places o USING (place)
 ), forgotten AS (
-    UPDATE export_manifests m SET kept_bytes = NULL FROM summed s
-    WHERE m.organization_id = $1 AND m.export_id = s.export_id AND s.bytes > $2
-    RETURNING m.export_id
+    SELECT export_id FROM summed WHERE bytes > $2
+), of_release_before AS (
+    UPDATE export_manifests m SET kept_bytes = NULL FROM forgotten f
+    WHERE m.organization_id = $1 AND m.export_id = f.export_id AND m.kept_bytes IS NOT NULL
 )
 DELETE FROM export_lines l USING forgotten f WHERE l.organization_id = $1 AND l.export_id = f.export_id
 
 -- name: select_manifests
 -- The newest manifests of an organization that shows $2 of people, without those that reveal more of them.
-SELECT manifest, signature IS NOT NULL AS is_signed, kept_bytes IS NOT NULL AS is_kept FROM export_manifests m
+SELECT manifest, signature IS NOT NULL AS is_signed, (kept_bytes IS NOT NULL OR EXISTS (
+    SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.export_id = m.export_id AND l.position = 0)) AS is_kept FROM export_manifests m
 WHERE organization_id = $1 AND (people IS NULL OR people = $2 AND NOT EXISTS (
     SELECT FROM actors a WHERE a.organization_id = $1 AND a.event_offset > m.people_version[1] AND a.removed
 ) AND NOT EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))
@@ -117,7 +120,8 @@ SELECT ARRAY[coalesce((SELECT max(event_offset) FROM actors WHERE organization_i
 
 -- name: select_manifest
 -- One manifest of an organization that shows $3 of people, unless it reveals more of them.
-SELECT manifest, signature, kept_bytes IS NOT NULL AS is_kept FROM export_manifests m
+SELECT manifest, signature, (kept_bytes IS NOT NULL OR EXISTS (
+    SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.export_id = m.export_id AND l.position = 0)) AS is_kept FROM export_manifests m
 WHERE organization_id = $1 AND export_id = $2 AND (people IS NULL OR people = $3 AND NOT EXISTS (
     SELECT FROM actors a WHERE a.organization_id = $1 AND a.event_offset > m.people_version[1] AND a.removed
 ) AND NOT EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))

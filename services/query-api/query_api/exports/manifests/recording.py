@@ -103,7 +103,7 @@ class Recording:
         signature = None if key is None else key.sign(text.encode(), " ".join(comment.split()))
         new = NewManifest(
             UUID(about.export_id), about.made_at, text, signature, self._request, digest, about.people,
-            about.state.people_version if about.people else None, None if kept is None else kept.bytes,
+            about.state.people_version if about.people else None,
         )  # fmt: skip
         async with write_as(self._store.pool, about.organization) as session:
             await insert_export(session, self._store.limits, new, kept)
