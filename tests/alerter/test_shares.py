@@ -1,6 +1,8 @@
 """Many items or a hanging receiver of one organization delay no other organization."""
 
 import asyncio
+import socket
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,8 +10,11 @@ from typing import Any, ClassVar
 from alerter.db.channel_queries import Delivery, claim_deliveries, record_delivery_result
 from alerter.db.email_queries import claim_mails
 from alerter.domain.attempts import Attempt
+from alerter.email.message import MailConfig
+from alerter.email.smtp import Mailer, MailServer
 from alerter.notify.public_http import open_public_http
 from alerter.notify.webhooks import Deliverer
+from pydantic import SecretStr
 from runtime.postgres.pool import Connection, Pool
 from support.clients.webhook_receiver import https_receiver
 from support.data.table_rows import TableRows
@@ -20,6 +25,7 @@ from support.services.alerter import (
     age,
     evaluator,
     make_customer,
+    smtp_server,
 )
 
 
@@ -105,6 +111,49 @@ async def test_a_receiver_that_hangs_delays_no_others_messages(
         await asyncio.gather(*deliverer._running, return_exceptions=True)
     silent.close()
     await eventually(lambda: not Silent.connected, what="the end of the connections")
+
+
+async def test_name_servers_that_do_not_answer_delay_no_others_mails_and_messages(
+    db: TableRows, pool: Pool, owner: Connection, tmp_path: Path
+) -> None:
+    """A look-up cannot be cancelled: its thread waits on after the attempt has ended."""
+    hanging, other = [await make_customer(db, f"org_{name}", members=name == "other") for name in ("hanging", "other")]
+    answers, asked = threading.Event(), list[str]()
+
+    def look_up(host: str, *args: Any, **options: Any) -> list[Any]:
+        asked.append(host)
+        if host.endswith(".example"):
+            answers.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return socket.getaddrinfo(host, *args, **options)
+
+    async with (
+        https_receiver(tmp_path) as receiver,
+        smtp_server() as mail_server,
+        open_public_http(receiver.ca_file, LOOPBACK, within_s=0.5, look_up=look_up) as http,
+    ):
+        for number in range(10):
+            await add_slack(hanging, f"https://{number}.hanging.example/")
+        await add_slack(other, f"{receiver.url}/{other.number}")
+        deliverer = Deliverer(pool, http, "https://flex.example")
+        server = MailServer("localhost", mail_server.port, "offered", None, SecretStr(""))
+        mailer = Mailer(pool, server, MailConfig("flex@flex.example", "https://flex.example"))
+        try:
+            await hanging.use(95)
+            await evaluator(pool).evaluate(None, trigger="sweep")
+            for _ in range(3):
+                await age(owner, timedelta(hours=1))
+                await deliverer.send_due()
+            assert len(asked) == 30, "each attempt has ended and left a thread"
+            await other.use(95)
+            await evaluator(pool).evaluate(None, trigger="sweep")
+            async with asyncio.timeout(5):
+                await mailer.send_due()
+                await deliverer.send_due()
+            assert len(mail_server.got) == 3
+            assert [post.path for post in receiver.posts] == [f"/{other.number}"]
+        finally:
+            answers.set()
 
 
 class Silent(asyncio.Protocol):

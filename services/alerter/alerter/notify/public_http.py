@@ -4,9 +4,11 @@ Every connection opens its socket here, after the name was resolved. So the chec
 to, independent of the URL's text and of DNS answers.
 """
 
+import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -14,12 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 CONNECTIONS_MAX = 32
+LOOK_UPS_MAX = 64
+"""Threads for names. A name server that does not answer takes a thread for up to a minute, also after its request has ended: some
+20 for the ten channels of an organization."""
 WITHIN_S = 15.0
 """Time limit of a whole request, as Standard Webhooks recommends."""
 
 Network = IPv4Network | IPv6Network
+LookUp = Callable[..., list[Any]]
+"""socket.getaddrinfo, or a function like it."""
 
 
 class NotPublic(OSError):
@@ -47,13 +55,41 @@ def open_socket(allowed: Sequence[Network], target: tuple[Any, ...]) -> socket.s
     return socket.socket(family, kind, protocol)
 
 
+class Resolver(AbstractResolver):
+    """Looks names up in its own threads. Mails, projections and connections to Postgres need those of the event loop, of which
+    there are few, and name servers of customers may keep them waiting."""
+
+    def __init__(self, look_up: LookUp) -> None:
+        self._look_up = look_up
+        self._threads = ThreadPoolExecutor(LOOK_UPS_MAX, thread_name_prefix="look-up")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        look_up = partial(self._look_up, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        is_numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(hostname=host, host=at[0], port=at[1], family=kind, proto=protocol, flags=is_numeric)
+            for kind, _, protocol, _, at in found
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 @asynccontextmanager
 async def open_public_http(
-    ca_file: Path | None = None, allowed: Sequence[Network] = (), within_s: float = WITHIN_S
+    ca_file: Path | None = None,
+    allowed: Sequence[Network] = (),
+    within_s: float = WITHIN_S,
+    look_up: LookUp = socket.getaddrinfo,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """`allowed` are networks that count as public. A request ends after `within_s`. Callers must not follow
     redirects."""
+    resolver = Resolver(look_up)
     connector = aiohttp.TCPConnector(
+        resolver=resolver,
         ssl=ssl.create_default_context(cafile=ca_file),
         socket_factory=partial(open_socket, allowed),
         limit=CONNECTIONS_MAX,
@@ -69,4 +105,7 @@ async def open_public_http(
         trust_env=False,
         headers={"User-Agent": "FlexCredits"},
     ) as session:
-        yield session
+        try:
+            yield session
+        finally:
+            await resolver.close()  # aiohttp closes only its own
