@@ -1,6 +1,6 @@
 """Which projected thresholds fire and are retracted, and when a period is projected."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,8 +13,9 @@ from alerter.domain.thresholds import (
     UsageLevel,
     Verdict,
     evaluate_projected,
+    has_outdated_projection,
+    needs_projection,
     period_state,
-    wants_projection,
 )
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -23,6 +24,10 @@ ON = PassedOn(date(2026, 12, 3), date(2026, 12, 9), date(2026, 12, 19))
 USED = Period("usage", "c1", "p1")
 PROJECTED = USED._replace(kind="projected")
 MADE_FOR = MadeFor(date(2026, 7, 1), date(2027, 1, 1), 100)
+
+
+def wants_projection(at: UsageLevel, latest: Mapping[int, Latest], projected: Sequence[int]) -> bool:
+    return needs_projection(at, latest, projected, NOW) and has_outdated_projection(at, projected, NOW)
 
 
 def stored(marks: Mapping[int, int], **changed: Any) -> StoredProjection:
@@ -154,7 +159,7 @@ def test_no_banner_projects_what_use_has_met() -> None:
 
 def test_a_period_is_projected_once_a_day_or_when_it_must() -> None:
     def wants(projection: StoredProjection | None, projected: tuple[int, ...] = (90,), used: int = 60, **changed: Any) -> bool:  # fmt: skip
-        return wants_projection(level(projection, used, period=USED, **changed), {}, projected, NOW)
+        return wants_projection(level(projection, used, period=USED, **changed), {}, projected)
 
     fresh = stored({90: 1, 100: 0})
     assert not wants(fresh)
@@ -182,12 +187,12 @@ def test_a_period_is_projected_once_a_day_or_when_it_must() -> None:
 )
 def test_what_may_pass_is_tried_again_in_a_quarter_of_an_hour(refusal: str, minutes: int, again: bool) -> None:
     refused = stored({}, thresholds=[100], refusal=refusal, detail="why", projected_at=NOW - timedelta(minutes=minutes))
-    assert wants_projection(level(refused, period=USED), {}, (100,), NOW) is again
+    assert wants_projection(level(refused, period=USED), {}, (100,)) is again
 
 
 def test_without_projected_thresholds_only_a_period_near_a_threshold_is_projected() -> None:
     def wants(used: int, latest: Mapping[int, Latest] | None = None, thresholds: tuple[int, ...] = (75, 90)) -> bool:
-        return wants_projection(level(None, used, period=USED, thresholds=thresholds), latest or {}, (), NOW)
+        return wants_projection(level(None, used, period=USED, thresholds=thresholds), latest or {}, ())
 
     assert [used for used in (0, 64, 65, 74) if wants(used)] == [65, 74]
     assert [used for used in (75, 79, 80, 89) if wants(used, {75: opened()})] == [80, 89]

@@ -97,6 +97,11 @@ def select_firings(t: Transaction, organization_ids: Sequence[int] | None, _: da
     return [(*key, at.resolution is None, at.fired_at, mailed.get(key[:6])) for key, at in latest.values()]
 
 
+def select_crowded(*_: Any) -> Rows:
+    """Every organization has one credit period."""
+    return []
+
+
 def select_banners(t: Transaction, organization_ids: Sequence[int] | None) -> Rows:
     return [(number, *row) for number, row in t.rows("banners").items() if of(organization_ids, number)]
 
@@ -298,7 +303,7 @@ def select_quarantined(_: Transaction) -> Rows:
 
 
 NAMES = {
-    "select_levels": "organization_id time_zone thresholds projected_thresholds contract_id period_id starts_on ends_on available used", "select_budgets": "",
+    "select_levels": "organization_id time_zone thresholds projected_thresholds contract_id period_id starts_on ends_on available used", "select_budgets": "", "select_crowded": "organization_id",
     "select_firings": "organization_id rule contract_id period_id kind threshold episode is_open fired_at mailed_at",
     "select_banners": "organization_id contract_id period_id kind threshold episode fired_at", "lock_state": "locked",
     "insert_firing": "firing_id", "resolve_firing": "firing_id episode notification starts_on ends_on fired_at p10 p50 p90",

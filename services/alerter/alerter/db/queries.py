@@ -90,6 +90,14 @@ async def list_organizations(pool: Pool) -> list[int]:
     return [row["organization_id"] for row in await pool.fetch(SQL["select_organizations"])]
 
 
+async def list_crowded(
+    pool: Pool, organization_ids: Sequence[int] | None, begun_by: date, ended_after: date, most: int
+) -> set[int]:
+    """Those of these organizations (None: all) for which read_states would read more than `most` credit periods and firings."""
+    rows = await pool.fetch(SQL["select_crowded"], organization_ids, begun_by, ended_after, most)
+    return {row["organization_id"] for row in rows}
+
+
 async def lock_organization(connection: Connection, organization_id: int, now: datetime) -> None:
     """Lock out other changes of this organization's firings until the transaction ends. Read the levels after this
     call."""

@@ -2,11 +2,12 @@
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from flexcredits_schemas.alerts import is_met
+from flexcredits_schemas.alerts import Rule, is_met
 
 from alerter.domain.thresholds import (
     Latest,
@@ -16,8 +17,9 @@ from alerter.domain.thresholds import (
     evaluate,
     evaluate_projected,
     has_begun,
+    has_outdated_projection,
+    needs_projection,
     period_state,
-    wants_projection,
 )
 
 
@@ -52,6 +54,21 @@ class Decision:
 
     def __bool__(self) -> bool:
         return self._changes
+
+    @property
+    def size(self) -> int:
+        """Firings and resolutions."""
+        return sum(len(verdict.fire) + len(verdict.resolve) for verdict in self.verdicts.values())
+
+    @property
+    def mailed(self) -> list[Rule]:
+        """The rule of each firing that sends mail."""
+        return [
+            period.rule
+            for period, verdict in self.verdicts.items()
+            for firing in verdict.fire
+            if firing.notification == "sent"
+        ]
 
 
 class Portion:
@@ -118,16 +135,13 @@ def banner_of(level: UsageLevel, latest: dict[int, Latest], verdict: Verdict, no
 
 
 def unprojected(state: OrganizationState, now: datetime) -> list[UsageLevel]:
-    """The levels of use whose periods must be projected."""
+    """The levels of use whose periods must be projected. Of several periods of a rule that need a projection only the last has
+    it, because one projection of each rule is stored."""
     projected = {level.period: level.thresholds for level in state.levels if level.period.kind == "projected"}
-    return [
-        level
-        for level in state.levels
-        if level.period.kind == "used"
-        and wants_projection(
-            level,
-            state.latest.get(level.period, {}),
-            projected.get(level.period._replace(kind="projected"), ()),
-            now,
-        )
-    ]
+    last: dict[Rule, tuple[UsageLevel, Sequence[int]]] = {}
+    for level in state.levels:
+        if level.period.kind == "used":
+            thresholds = projected.get(level.period._replace(kind="projected"), ())
+            if needs_projection(level, state.latest.get(level.period, {}), thresholds, now):
+                last[level.period.rule] = level, thresholds
+    return [level for level, thresholds in last.values() if has_outdated_projection(level, thresholds, now)]

@@ -183,8 +183,8 @@ def compare(met: Sequence[int], percents: Sequence[int], latest: Mapping[int, La
     return Verdict(fire, resolve)
 
 
-def wants_projection(level: UsageLevel, latest: Mapping[int, Latest], projected: Sequence[int], now: datetime) -> bool:
-    """Whether the period must be projected: it has the projected thresholds `projected`, or is near the next threshold of
+def needs_projection(level: UsageLevel, latest: Mapping[int, Latest], projected: Sequence[int], now: datetime) -> bool:
+    """Whether the period needs a projection: it has the projected thresholds `projected`, or is near the next threshold of
     its use, whose mail says when credits run out. `level` and `latest` are of its use."""
     if not level.available or level.available < 0:
         return False
@@ -192,8 +192,11 @@ def wants_projection(level: UsageLevel, latest: Mapping[int, Latest], projected:
         return False
     if all(is_met(level.used, level.available, percent) for percent in marks_of(projected)):
         return False
-    if not has_begun(level, now) or period_state(level, now) != "current":
-        return False
+    return has_begun(level, now) and period_state(level, now) == "current"
+
+
+def has_outdated_projection(level: UsageLevel, projected: Sequence[int], now: datetime) -> bool:
+    """Whether a period that needs a projection has none for its day, dates, amount and thresholds."""
     today = local_date(now, level.time_zone)
     return is_outdated(level.projection, level.made_for, marks_of(projected), today, now)
 

@@ -6,20 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import structlog
-from flexcredits_schemas.alerts import Resolution
+from flexcredits_schemas.alerts import Resolution, Rule
 from runtime.isolation import concerns_one, slow_for_all
 from runtime.observability.tracing import TRACEPARENT, Span, Tracing
 from runtime.postgres.errors import transient_error_code
 from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.channel_queries import insert_alert_event
-from alerter.db.email_queries import insert_emails, select_recipients
+from alerter.db.email_queries import Recipient, insert_emails, select_recipients
 from alerter.db.quarantine_queries import Step
 from alerter.db.queries import (
     adopt_firings,
     free_episode,
     insert_firing,
     limit_statements,
+    list_crowded,
     list_organizations,
     lock_organization,
     mark_evaluated,
@@ -29,11 +30,12 @@ from alerter.db.queries import (
     set_banner,
 )
 from alerter.domain.firings import Firing, Organization
-from alerter.domain.organization_state import Decision, OrganizationState, decide, unprojected
+from alerter.domain.organization_state import Decision, OrganizationState, decide
 from alerter.domain.projected import PassedOn
 from alerter.domain.thresholds import NewFiring, Period, UsageLevel
 from alerter.email.context import gather_context
 from alerter.email.message import identify_mail
+from alerter.evaluation.due import TOGETHER_MAX, beside, is_due, is_outdated
 from alerter.evaluation.state_reading import EVALUATION_S, read_readable
 from alerter.metrics import EVALUATED_AT, EVALUATION_SECONDS, FIRINGS, RESOLVED, WAKEUPS
 from alerter.notify.cloudevents import write_fired, write_resolved
@@ -45,8 +47,12 @@ STATEMENT_S = 8.0
 """Time limit of a statement in an evaluation; EVALUATION_S has time for two or three that reach it."""
 CHANGES_MAX = 100
 """Firings and resolutions of an organization in one transaction, about half a second: it may have thousands of contracts."""
+MAILS_MAX = 2_000
+"""Mails of an organization in one transaction: a firing may have 1,000 recipients."""
 LEFT_S = 0.3
 """Seconds of a run after which no further organization of `left` is evaluated."""
+LONG_TURN_S, REST = 1.0, 4
+"""An organization whose turn was longer has its next one after REST times as long, so that it takes a fifth of a connection."""
 LIVELY = timedelta(days=5)
 """Periods that ended longer ago can neither send mail nor raise a banner, in any time zone. Only the rollover reads
 them."""
@@ -67,8 +73,11 @@ class Evaluator:
         self.unprojected: dict[int, None] = {}
         """Organizations whose periods must be projected, in the order in which evaluations found them."""
         self.left: dict[int, bool] = {}
-        """Organizations that need more changes than an evaluation made, in the order of their turns, with its `history`. What a
-        process that ends leaves is found by the next sweep, and of periods that ended long ago by the next rollover."""
+        """Organizations that need more changes than an evaluation made or have more rows than TOGETHER_MAX, in the order of their
+        turns, with its `history`. What a process that ends leaves is found by the next sweep, and of periods that ended long ago
+        by the next rollover."""
+        self._rests: dict[int, float] = {}
+        """Organizations whose turn was long, and until when they rest (monotonic seconds)."""
         self.tracing = tracing or Tracing()
 
     async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
@@ -79,22 +88,28 @@ class Evaluator:
         does not delay the others; it is raised after them. A failure that one organization's data causes quarantines
         that organization: until it succeeds, only its own wake-up or its retry evaluates it. A statement timeout also
         quarantines it, unless statements time out for all organizations. Raises TimeoutError when organizations are
-        left to the next evaluation. An organization with more than CHANGES_MAX changes gets its others by evaluate_left().
+        left to the next evaluation. An organization with more than CHANGES_MAX changes gets its others by evaluate_left(), and
+        one with more than TOGETHER_MAX rows all of them.
         """
         began, now = time.monotonic(), self._now()
         step: Step = "wakeup" if history else "evaluate"
         held = await self.quarantine.read()
-        insist = trigger in ("wakeup", "retry")
+        insist = trigger in ("wakeup", "retry", "left")
         if held[step] and not insist:
             every = await list_organizations(self._pool) if organization_ids is None else organization_ids
             organization_ids = [number for number in every if number not in held[step]]
+        if trigger != "left":
+            organization_ids = await self._without_crowded(organization_ids, now, history)
         states, failures, passing = await read_readable(self._pool, organization_ids, *horizon(now, history))
-        due = [state.organization_id for state in states if is_due(state, now, failures)]
+        due = [state.organization_id for state in states if await beside(state, is_due, now, failures)]
         unreadable: dict[int, Exception] = {}
         self.unprojected |= dict.fromkeys(
-            state.organization_id
-            for state in states
-            if state.organization_id not in failures.keys() | held["project"] and is_outdated(state, now, unreadable)
+            [
+                state.organization_id
+                for state in states
+                if state.organization_id not in failures.keys() | held["project"]
+                and await beside(state, is_outdated, now, unreadable)
+            ]
         )
         # Quarantined organizations come last, so that they do not delay the others.
         due.sort(key=lambda organization_id: organization_id in held[step])
@@ -130,10 +145,29 @@ class Evaluator:
     async def evaluate_left(self) -> None:
         """Make the next changes of the organizations in `left`, which take turns."""
         ends = time.monotonic() + LEFT_S
-        while self.left and time.monotonic() < ends:
-            organization_id = next(iter(self.left))
-            history = self.left.pop(organization_id)
-            await self.evaluate([organization_id], trigger="left", history=history)
+        self._rests = {number: until for number, until in self._rests.items() if until > time.monotonic()}
+        while time.monotonic() < ends:
+            organization_id = next((number for number in self.left if number not in self._rests), None)
+            if organization_id is None:
+                return
+            history, began = self.left.pop(organization_id), time.monotonic()
+            try:
+                await self.evaluate([organization_id], trigger="left", history=history)
+            finally:
+                took_s = time.monotonic() - began
+                if took_s > LONG_TURN_S:
+                    self._rests[organization_id] = began + (1 + REST) * took_s
+
+    async def _without_crowded(
+        self, organization_ids: Sequence[int] | None, now: datetime, history: bool
+    ) -> Sequence[int] | None:
+        """These organizations, without those that have more rows than TOGETHER_MAX: they get a turn in `left`."""
+        crowded = await list_crowded(self._pool, organization_ids, *horizon(now, history), TOGETHER_MAX)
+        if not crowded:
+            return organization_ids
+        self.left |= {number: history or self.left.get(number, False) for number in sorted(crowded)}
+        every = await list_organizations(self._pool) if organization_ids is None else organization_ids
+        return [number for number in every if number not in crowded]
 
     async def _release(
         self,
@@ -166,14 +200,24 @@ class Evaluator:
         await lock_organization(connection, organization_id, now)
         await adopt_firings(connection, organization_id)
         for state in await read_states(connection, [organization_id], *horizon(now, history)):
-            decision = decide(state, now, CHANGES_MAX)
-            await self._apply(connection, state, decision, now, span)
+            decision = await beside(state, decide, now, CHANGES_MAX)
+            recipients = {
+                rule: await select_recipients(
+                    connection, organization_id, rule, billing_moderators=self._billing_moderator_enabled
+                )
+                for rule in dict.fromkeys(decision.mailed)
+            }
+            mails = sum(len(recipients[rule]) for rule in decision.mailed)
+            if mails > MAILS_MAX:
+                decision = await beside(state, decide, now, max(1, decision.size * MAILS_MAX // mails))
+            await self._apply(connection, state, decision, recipients, now, span)
             if decision.is_partial:
                 self.left[organization_id] = history or self.left.get(organization_id, False)
 
     async def _apply(
-        self, connection: Connection, state: OrganizationState, decision: Decision, now: datetime, span: Span
-    ) -> None:
+        self, connection: Connection, state: OrganizationState, decision: Decision,
+        recipients: Mapping[Rule, Sequence[Recipient]], now: datetime, span: Span,
+    ) -> None:  # fmt: skip
         if not decision:
             return
         organization = await name_organization(connection, state.organization_id)
@@ -188,7 +232,8 @@ class Evaluator:
             for firing in verdict.fire:
                 assert level is not None
                 passed_on = verdict.passed_on.get(firing.threshold)
-                episode = await self._fire(connection, organization, level, firing, passed_on, now, span)
+                to = recipients[period.rule] if firing.notification == "sent" else ()
+                episode = await self._fire(connection, organization, level, firing, passed_on, to, now, span)
                 if banner and (banner.period, banner.threshold) == (period, firing.threshold):
                     banner = banner._replace(episode=episode)
         if banner != state.banner:
@@ -215,6 +260,7 @@ class Evaluator:
         level: UsageLevel,
         firing: NewFiring,
         passed_on: PassedOn | None,
+        recipients: Sequence[Recipient],
         now: datetime,
         span: Span,
     ) -> int:
@@ -222,16 +268,13 @@ class Evaluator:
         fired = Firing(level.period, level.starts_on, level.ends_on, *firing, now, passed_on)
         episode = await free_episode(connection, "fired", organization.organization, fired)
         firing, fired = firing._replace(episode=episode), fired._replace(episode=episode)
-        context, recipients = None, []
+        context = None
         if firing.notification == "sent":
             context = await gather_context(connection, organization, level, now) | {"threshold": firing.threshold}
             if passed_on:
                 context["passed_on"] = passed_on.as_texts()
             if span.traceparent:
                 context[TRACEPARENT] = span.traceparent  # any alerter may send the mails later
-            recipients = await select_recipients(
-                connection, level.organization_id, level.period.rule, billing_moderators=self._billing_moderator_enabled
-            )
         firing_id = await insert_firing(connection, level, firing, now, context, passed_on)
         event = write_fired(organization, fired, level)
         await insert_alert_event(connection, level.organization_id, firing_id, "fired", event, now, firing.notification)
@@ -246,24 +289,6 @@ class Evaluator:
             episode=firing.episode, notification=firing.notification, recipients=len(recipients),
         )  # fmt: skip
         return episode
-
-
-def is_due(state: OrganizationState, now: datetime, failures: dict[int, Exception]) -> bool:
-    """Whether the organization needs a change. A failure that its data causes is added to `failures`."""
-    try:
-        return bool(decide(state, now))
-    except Exception as error:
-        failures[state.organization_id] = error
-        return False
-
-
-def is_outdated(state: OrganizationState, now: datetime, failures: dict[int, Exception]) -> bool:
-    """Whether a period of the organization must be projected. A failure that its data causes is added to `failures`."""
-    try:
-        return bool(unprojected(state, now))
-    except Exception as error:
-        failures[state.organization_id] = error
-        return False
 
 
 def horizon(now: datetime, history: bool) -> tuple[date, date]:

@@ -25,6 +25,7 @@ from alerter.db.queries import limit_statements, lock_organization, name_organiz
 from alerter.domain.organization_state import unprojected
 from alerter.domain.projected import Mark, PassedOn, StoredProjection
 from alerter.domain.thresholds import Period, UsageLevel, marks_of
+from alerter.evaluation.due import beside
 from alerter.evaluation.evaluator import Evaluator, horizon
 from alerter.metrics import PROJECTION_SECONDS, PROJECTIONS, PROJECTIONS_WAITING
 
@@ -144,7 +145,7 @@ class Projector:
         due = []
         for state in await read_states(connection, [organization_id], *horizon(now, history=False)):
             projected = {level.period: level.thresholds for level in state.levels if level.period.kind == "projected"}
-            for level in unprojected(state, now):
+            for level in await beside(state, unprojected, now):
                 thresholds = projected.get(level.period._replace(kind="projected"), ())
                 due.append(Due(level, marks_of(thresholds)))
         return due

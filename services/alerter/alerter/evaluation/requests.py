@@ -12,7 +12,7 @@ from runtime.postgres.pool import Connection, Pool
 
 from alerter.db.channel_queries import insert_test_alert_event
 from alerter.db.email_queries import Request, claim_request, insert_test_email, resend_emails, select_requesting
-from alerter.db.queries import name_organization, read_states
+from alerter.db.queries import limit_statements, name_organization, read_states
 from alerter.domain.firings import Organization
 from alerter.domain.thresholds import UsageLevel, has_begun, period_state
 from alerter.email.context import gather_test_context
@@ -26,6 +26,8 @@ from alerter.queues.rotation import Rotation
 log = structlog.get_logger()
 
 AT_ONCE = 100
+STATEMENT_S = 2.0
+"""Time limit of a statement. Requests are answered one after the other, so those of other organizations wait."""
 
 
 async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], datetime], rotation: Rotation) -> None:
@@ -44,6 +46,7 @@ async def answer_requests(pool: Pool, mail_domain: str, now: Callable[[], dateti
         request: Request | None = None
         try:
             async with pool.acquire() as connection, connection.transaction():
+                await limit_statements(connection, STATEMENT_S)
                 request = await claim_request(connection, rotation.after, failed)
                 if request is None:
                     continue

@@ -15,6 +15,8 @@ from alerter.domain.organization_state import OrganizationState
 EVALUATION_S = 20.0
 """After this time, organizations are left to the next evaluation, because a timer that stops for a minute ends the
 process."""
+ALONE_S = 8.0
+"""Time limit of a statement about a single organization."""
 STATEMENT_S = 2.0
 """Time limit of a statement about some of the organizations, after the statement about all of them failed."""
 
@@ -33,7 +35,9 @@ async def read_readable(
     """Call read_states for these organizations (None: all). If it fails, find the failing organizations by
     bisection."""
     try:
-        async with pool.acquire() as connection:
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            if organization_ids is not None and len(organization_ids) == 1:
+                await limit_statements(connection, ALONE_S)
             return Readable(await read_states(connection, organization_ids, begun_by, ended_after), {})
     except Exception as error:
         if not concerns_one(error):

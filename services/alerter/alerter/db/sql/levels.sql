@@ -8,6 +8,17 @@ SELECT organization_id FROM organizations WHERE organization = ANY($1) AND organ
 -- Select the numbers of all organizations.
 SELECT organization_id FROM organizations WHERE organization_id > 0 ORDER BY organization_id
 
+-- name: select_crowded
+-- Select those of these organizations (null: all) with more than $4 rows of select_levels and firings of such periods.
+SELECT organization_id FROM (
+    SELECT p.organization_id FROM credit_periods p
+    WHERE ($1::integer[] IS NULL OR p.organization_id = ANY($1)) AND p.starts_on <= $2 AND p.ends_on > $3
+    UNION ALL
+    SELECT f.organization_id FROM alert_firings f
+    LEFT JOIN credit_periods p ON (p.organization_id, p.contract_id, p.credit_period_id) = (f.organization_id, f.contract_id, f.period_id)
+    WHERE ($1::integer[] IS NULL OR f.organization_id = ANY($1)) AND f.rule = 'usage' AND (p.ends_on IS NULL OR p.ends_on > $3)) AS read
+GROUP BY organization_id HAVING count(*) > $4
+
 -- name: select_name
 -- Select an organization's id and display name.
 SELECT organization, coalesce(name, organization) AS name FROM organizations WHERE organization_id = $1
