@@ -104,6 +104,15 @@ async def rename_agent(api: Api, db: TableRows, number: int) -> None:
     await db.execute("UPDATE agents SET name = 'Another', event_offset = 90 WHERE organization_id = $1", number)
 
 
+async def name_agent_by_an_older_event(api: Api, db: TableRows, number: int) -> None:
+    """The aggregator keeps time and offset of the newer one, a deletion without a name."""
+    await db.use(number, "agents", "tool", "jira", "2026-11-04", 1, agent="a4")
+    await db.agent(number, "a4", "deleted", None, ever_saved=False)
+    await db.execute("UPDATE agents SET event_offset = 90")
+    await answers(api, "org_one")
+    await db.execute("UPDATE agents SET name = 'Older', ever_saved = true WHERE agent_id = 'a4'")
+
+
 async def see_agent(api: Api, db: TableRows, number: int) -> None:
     await db.use(number, "agents", "tool", "jira", "2026-11-04", 1, agent="a3")
     await answers(api, "org_one")
@@ -126,8 +135,8 @@ async def let_a_day_begin(api: Api, db: TableRows, number: int) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        add_series, use_more, use_late, correct, correct_and_correct_back, rebuild, change_the_contract, rename_agent, see_agent,
-        change_category, let_a_day_begin,
+        add_series, use_more, use_late, correct, correct_and_correct_back, rebuild, change_the_contract, rename_agent,
+        name_agent_by_an_older_event, see_agent, change_category, let_a_day_begin,
     ],
 )  # fmt: skip
 async def test_after_a_change_answers_are_those_of_a_new_process(

@@ -2,7 +2,8 @@
 -- Counters that change with the organization's usage and catalog, its monthly sums, and the watermark of the topic $2.
 -- Events, corrections and sightings only increase (held usage counts too, as it names agents), and each applied catalog event has
 -- a higher offset, or is applied late with a new reload. Series are never deleted. The rebuild counter is included because a rebuild
--- may move credits without changing the others. Sightings, newest_event_offset, newest_reload and series are null unless $3, because
+-- may move credits without changing the others. Sightings count agents, too: an older event about an agent may add its name, or that it was
+-- saved, and keeps the offset of the newer one. Sightings, newest_event_offset, newest_reload and series are null unless $3, because
 -- only views with names need them.
 SELECT u.months, u.products, u.credits, u.events, c.corrected_months, c.corrections,
     (SELECT coalesce(max(rebuild_id), 0) FROM rebuilds WHERE organization_id = $1) AS rebuilt,
@@ -11,6 +12,7 @@ SELECT u.months, u.products, u.credits, u.events, c.corrected_months, c.correcti
     CASE WHEN $3::boolean THEN
         (SELECT coalesce(sum(extract(epoch FROM seen_at) + coalesce(extract(epoch FROM named_at), 0)) + count(*) + count(*) FILTER (WHERE ever_saved), 0)
             FROM agent_sightings WHERE organization_id = $1)
+        + (SELECT count(name) + count(*) FILTER (WHERE ever_saved) FROM agents WHERE organization_id = $1)
     END AS sightings,
     CASE WHEN $3::boolean THEN
         (SELECT coalesce(max(event_offset), -1) FROM (
