@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from flexcredits_schemas import NEWEST_MIGRATION
 from query_api.db.replica import Lag, Replica
 from query_api.db.session import Organization, read_as
 from runtime.postgres.pooler import ThroughPooler
@@ -113,6 +114,10 @@ class Server:
             raise self.failure
         known = Organization(1, "UTC", True, False, "Acme", "en-US", "named", True, True, self.position)
         return known._asdict()
+
+    async def fetchval(self, *_arguments: object) -> bool:
+        """Whether it has the newest migration."""
+        return True
 
 
 async def replica_of(primary: Server, server: Server) -> Any:
@@ -228,17 +233,25 @@ class Api:
 
 
 @asynccontextmanager
-async def api_with(database: Database, replica: Standby, provider: IdentityProvider) -> AsyncIterator[Api]:
+async def api_with(
+    database: Database,
+    replica: Standby,
+    provider: IdentityProvider,
+    lag_max_s: int = LAG_MAX_S,
+    *,
+    is_ready: bool = True,
+) -> AsyncIterator[Api]:
     dsn, port = database.roles["flexcredits_api"], free_port()
     environment = {
-        "POSTGRES_DSN": dsn, "POSTGRES_READ_DSN": replica(dsn), "READ_LAG_MAX_S": str(LAG_MAX_S), "HTTP_PORT": str(port),
+        "POSTGRES_DSN": dsn, "POSTGRES_READ_DSN": replica(dsn), "READ_LAG_MAX_S": str(lag_max_s), "HTTP_PORT": str(port),
         "FLEXCREDITS_ENV": "development", "JWKS_URL": provider.url, "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE,
         "FLEXCREDITS_UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
     }  # fmt: skip
     headers = {"Authorization": f"Bearer {provider.token()}"}
     with running("query_api", environment) as process:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
-            await eventually(process.ready, what="readiness")
+            if is_ready:
+                await eventually(process.ready, what="readiness")
             yield Api(process, client)
 
 
@@ -297,4 +310,38 @@ async def test_usage_is_read_from_a_replica_that_keeps_up_and_settings_from_the_
             assert api.reads("primary") == before + 1
             await eventually(lambda: not api.uses_replica(), what="readiness says it")
             assert api.process.ready()
+    await owner.close()
+
+
+@pytest.mark.slow
+@pytest.mark.embedded("copies its server's data folder")
+async def test_a_replica_that_lacks_the_newest_migration_is_not_used(
+    postgres_dsn: str, database: Database, provider: IdentityProvider
+) -> None:
+    """The service started before the migrations, and the replica is behind by less than the limit."""
+    owner = await asyncpg.connect(database.dsn)
+    await TableRows(owner).organization()
+    applied = await owner.fetchrow("DELETE FROM schema_migrations WHERE name = $1 RETURNING *", NEWEST_MIGRATION)
+    with standby(postgres_dsn) as replica:
+        follower = await asyncpg.connect(replica(database.dsn))
+        async with api_with(database, replica, provider, lag_max_s=600, is_ready=False) as api:
+
+            def problem() -> str:
+                return str(api.process.readiness().get("replica", {}).get("problem"))
+
+            lacking = f"the database lacks the migration {NEWEST_MIGRATION}"
+            await eventually(lambda: lacking in problem(), what="the primary was checked")
+            assert not api.process.ready()
+            await follower.execute("SELECT pg_wal_replay_pause()")
+            await owner.execute("INSERT INTO schema_migrations VALUES ($1, $2, $3)", *applied)
+            await eventually(api.process.ready, what="readiness")
+            await api.get("overview")
+            await eventually(lambda: "behind" in problem(), what="the replica was checked")
+            await api.get("overview")
+            assert (api.reads("replica"), api.reads("primary")) == (0, 2)
+            await follower.execute("SELECT pg_wal_replay_resume()")
+            await eventually(api.uses_replica, what="the replica has the migration")
+            await api.get("overview")
+            assert api.reads("replica") == 1
+        await follower.close()
     await owner.close()

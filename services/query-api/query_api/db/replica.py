@@ -11,6 +11,7 @@ import structlog
 from runtime.periodic import every
 from runtime.postgres.pool import Pool
 from runtime.postgres.pooler import ThroughPooler
+from runtime.postgres.schema import SchemaTooOld
 
 from query_api.db.session import (
     WAIT_S,
@@ -21,6 +22,7 @@ from query_api.db.session import (
     Unavailable,
     ask_position,
     begin_read,
+    check_release,
     leaving_broken,
     reaching_postgres,
     read_as,
@@ -97,9 +99,16 @@ class Replica:
         return f"no answer for {ANSWER_WITHIN_S:g} s" if waits else self._problem
 
     async def check(self) -> None:
-        """Compare the positions of primary and replica. Without the primary, nothing is committed that the replica lacks."""
+        """Compare the positions of primary and replica. Without the primary, nothing is committed that the replica lacks.
+
+        Only positions after the newest migration count: so a replica within the limit has its tables, too.
+        """
         try:
+            await check_release(self._primary)
             self._lag.note(await ask_position(self._primary))
+        except SchemaTooOld as error:
+            self._set_problem(str(error))
+            return
         except (Unavailable, NotIsolated) as error:
             log.info("the primary's position is unknown", reason=str(error))
         self._asking_since = time.monotonic()

@@ -213,12 +213,17 @@ async def ask_position(pool: Pool) -> int:
         return session.organization.position
 
 
+async def check_release(pool: Pool) -> None:
+    """Raises SchemaTooOld if the server lacks a migration that this release needs. Raises Unavailable."""
+    with reaching_postgres():
+        async with connect_as(pool, "", wait_s=WAIT_S) as connection:
+            await check_schema(connection, NEWEST_MIGRATION)
+
+
 async def find_problem(pool: Pool) -> Unavailable | NotIsolated | SchemaTooOld | None:
     """Why Postgres cannot be used, for the readiness probe; None if it can. `pool` is separate, so busy pools do not count."""
     try:
-        with reaching_postgres():
-            async with connect_as(pool, "", wait_s=WAIT_S) as connection:
-                await check_schema(connection, NEWEST_MIGRATION)
+        await check_release(pool)
         async with read_as(pool, "", ""):
             return None
     except (Unavailable, NotIsolated, SchemaTooOld) as error:
