@@ -116,11 +116,11 @@ async def test_a_receiver_that_hangs_delays_no_others_messages(
 async def test_name_servers_that_do_not_answer_delay_no_others_mails_and_messages(
     db: TableRows, pool: Pool, owner: Connection, tmp_path: Path
 ) -> None:
-    """A look-up cannot be cancelled: its thread waits on after the attempt has ended."""
+    """Resolving a name cannot be cancelled: its thread waits on after the attempt has ended."""
     hanging, other = [await make_customer(db, f"org_{name}", members=name == "other") for name in ("hanging", "other")]
     answers, asked = threading.Event(), list[str]()
 
-    def look_up(host: str, *args: Any, **options: Any) -> list[Any]:
+    def get_addresses(host: str, *args: Any, **options: Any) -> list[Any]:
         asked.append(host)
         if host.endswith(".example"):
             answers.wait(60)
@@ -130,7 +130,7 @@ async def test_name_servers_that_do_not_answer_delay_no_others_mails_and_message
     async with (
         https_receiver(tmp_path) as receiver,
         smtp_server() as mail_server,
-        open_public_http(receiver.ca_file, LOOPBACK, within_s=0.5, look_up=look_up) as http,
+        open_public_http(receiver.ca_file, LOOPBACK, within_s=0.5, get_addresses=get_addresses) as http,
     ):
         for number in range(10):
             await add_slack(hanging, f"https://{number}.hanging.example/")

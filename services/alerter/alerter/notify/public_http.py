@@ -19,14 +19,14 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 CONNECTIONS_MAX = 32
-LOOK_UPS_MAX = 64
+RESOLVING_MAX = 64
 """Threads for names. A name server that does not answer takes a thread for up to a minute, also after its request has ended: some
 20 for the ten channels of an organization."""
 WITHIN_S = 15.0
 """Time limit of a whole request, as Standard Webhooks recommends."""
 
 Network = IPv4Network | IPv6Network
-LookUp = Callable[..., list[Any]]
+GetAddresses = Callable[..., list[Any]]
 """socket.getaddrinfo, or a function like it."""
 
 
@@ -56,18 +56,18 @@ def open_socket(allowed: Sequence[Network], target: tuple[Any, ...]) -> socket.s
 
 
 class Resolver(AbstractResolver):
-    """Looks names up in its own threads. Mails, projections and connections to Postgres need those of the event loop, of which
+    """Resolves names in its own threads. Mails, projections and connections to Postgres need those of the event loop, of which
     there are few, and name servers of customers may keep them waiting."""
 
-    def __init__(self, look_up: LookUp) -> None:
-        self._look_up = look_up
-        self._threads = ThreadPoolExecutor(LOOK_UPS_MAX, thread_name_prefix="look-up")
+    def __init__(self, get_addresses: GetAddresses) -> None:
+        self._get_addresses = get_addresses
+        self._threads = ThreadPoolExecutor(RESOLVING_MAX, thread_name_prefix="resolve")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        look_up = partial(self._look_up, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        get = partial(self._get_addresses, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, get)
         is_numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
         return [
             ResolveResult(hostname=host, host=at[0], port=at[1], family=kind, proto=protocol, flags=is_numeric)
@@ -83,11 +83,11 @@ async def open_public_http(
     ca_file: Path | None = None,
     allowed: Sequence[Network] = (),
     within_s: float = WITHIN_S,
-    look_up: LookUp = socket.getaddrinfo,
+    get_addresses: GetAddresses = socket.getaddrinfo,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """`allowed` are networks that count as public. A request ends after `within_s`. Callers must not follow
     redirects."""
-    resolver = Resolver(look_up)
+    resolver = Resolver(get_addresses)
     connector = aiohttp.TCPConnector(
         resolver=resolver,
         ssl=ssl.create_default_context(cafile=ca_file),
