@@ -1,9 +1,11 @@
 """Quotas and the memory budget."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.domain.limits import MemoryBudget, OverBudget, OverQuota, Quota
+from ingest.domain.limits import Budget, OverBudget, OverQuota, Quota
 
 
 class Clock:
@@ -70,12 +72,41 @@ def test_average_never_exceeds_the_quota(requests: list[tuple[float, int]]) -> N
 
 
 def test_budget_refuses_what_does_not_fit_and_gives_back_what_was_held() -> None:
-    budget = MemoryBudget(100)
-    with budget.reserve() as first:
+    budget = Budget(100)
+    with budget.reserve("a") as first:
         first.take(60)
-        with budget.reserve() as second:
+        with budget.reserve("b") as second:
             with pytest.raises(OverBudget):
                 second.take(41)
-            second.take(40)
+            second.take(30)
         assert budget.held == 60
     assert budget.held == 0
+
+
+def test_a_sender_holds_at_most_three_quarters_and_leaves_each_other_one_room() -> None:
+    budget = Budget(1_000)
+    for sender in ("a", "b", "c"):
+        while True:
+            try:
+                budget.take(sender, 10)
+            except OverBudget:
+                break
+    assert budget.held == 750 + 180 + 50
+    budget.take("d", 10)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 400), st.booleans()), max_size=60))
+def test_a_budget_counts_what_each_sender_holds(steps: list[tuple[str, int, bool]]) -> None:
+    budget, held = Budget(1_000), list[tuple[str, int]]()
+    for sender, size, gives in steps:
+        if gives and held:
+            budget.give(*held.pop())
+            continue
+        with suppress(OverBudget):
+            budget.take(sender, size)
+            held.append((sender, size))
+        assert budget.held == sum(size for _, size in held) <= 1_000
+    for sender, size in held:
+        budget.give(sender, size)
+    assert budget.held == 0
+    budget.take("a", 750)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import httpx
 import pytest
+from flexcredits_cli.stack.api_keys import create_key
 from flexcredits_schemas.mapping.ready_made import ready_made
 from support.data.factories import usage
 from support.infra.service_process import eventually
@@ -55,6 +56,57 @@ async def test_slow_body_is_given_up(database: Database, topics: Topics, key: st
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"/problems/body-timeout" in answer
         assert await ingest.metric("flexcredits_ingest_in_flight_bytes") == 0
+
+
+async def test_slow_bodies_of_one_organization_leave_room_for_those_of_others(
+    database: Database, topics: Topics, key: str
+) -> None:
+    greedy, other = [await create_key(database.dsn, name, "*") for name in ("org_greedy", "org_acme")]
+    head = f"POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {greedy}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+    async with running_here(database, topics, key, in_flight_bytes_max=400_000, body_bytes_max=100_000) as ingest:
+        writers = []
+        for _ in range(8):
+            _, writer = await asyncio.open_connection(*ingest.url.removeprefix("http://").split(":"))
+            writer.write(head.encode() + b" " * 99_000)
+            await writer.drain()
+            writers.append(writer)
+        await eventually(lambda: fills(ingest, 290_000), what="the bodies to arrive")
+        assert (await ingest.post(b" " * 50_000, key=greedy)).status_code == 503
+        answers = [await ingest.post([usage() for _ in range(20)], key=other) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [202] * 5
+        for writer in writers:
+            writer.transport.abort()
+        await eventually(lambda: holds(ingest, False), what="the bodies to be forgotten")
+        own = usage(envelope={"subject": "org_greedy"})
+        assert (await ingest.post(own, key=greedy)).status_code == 202
+
+
+async def test_connections_of_one_organization_leave_room_for_those_of_others(
+    database: Database, topics: Topics, key: str
+) -> None:
+    greedy, other = [await create_key(database.dsn, name, "*") for name in ("org_greedy", "org_acme")]
+    head = f"POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {greedy}\r\n"
+    slow = f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n ".encode()
+    idle = f"{head}Content-Type: text/plain\r\nContent-Length: 0\r\n\r\n".encode()
+    async with running_here(database, topics, key, connections_max=20) as ingest:
+        for sent in (slow, idle):
+            connections = []
+            for _ in range(40):
+                connections.append(await asyncio.open_connection(*ingest.url.removeprefix("http://").split(":")))
+                connections[-1][1].write(sent)
+                if sent is idle:
+                    assert (await connections[-1][0].readuntil(b"\r\n")).startswith(b"HTTP/1.1 415 ")
+            await eventually(lambda sent=sent: fills(ingest, 10 if sent is slow else 0), what="the bodies to begin")
+            answers = [await ingest.post(usage(), key=other) for _ in range(5)]
+            assert [answer.status_code for answer in answers] == [202] * 5
+            for _, writer in connections:
+                writer.transport.abort()
+            await eventually(lambda: holds(ingest, False), what="the bodies to be forgotten")
+
+
+async def fills(ingest: Ingest, size: int) -> bool:
+    return await ingest.metric("flexcredits_ingest_in_flight_bytes") >= size
 
 
 async def test_sender_that_goes_away_leaves_nothing(database: Database, topics: Topics, key: str) -> None:

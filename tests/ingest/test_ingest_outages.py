@@ -168,7 +168,7 @@ async def test_what_waits_for_a_stalled_kafka_is_bounded_and_freed_without_it(
                 gc.collect()
                 batches = batches_in_memory()
                 assert held <= 1_000_000
-                assert sum(batch.size for batch in batches) <= 1_000_000
+                assert sum(batch.sizes.total() for batch in batches) <= 1_000_000
                 assert sum(batch.builder.record_count() for batch in batches) <= 1_000_000 // RECORD_OVERHEAD_BYTES
             assert outcomes["not_accepted"] > outcomes["unknown"] > 0, "the later waves are refused at once"
             # No request waits any longer: at most the batch that is being sent remains of each partition.

@@ -19,7 +19,7 @@ from runtime.process import run_process
 from ingest.adapters.table import adapters
 from ingest.api import build_app, utc_now
 from ingest.db.key_store import KeyStore
-from ingest.domain.limits import MemoryBudget, Quota
+from ingest.domain.limits import Budget, Quota
 from ingest.endpoint import EventEndpoint
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IN_FLIGHT_BYTES
@@ -38,7 +38,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             open_pool(dsn, application="ingest", size=3, at_least=0, statement_timeout_s=2)
         )
         keys = KeyStore(pool, fresh_s=settings.key_cache_s, stale_s=settings.key_stale_s)
-        budget = MemoryBudget(settings.in_flight_bytes_max)
+        budget = Budget(settings.in_flight_bytes_max)
         IN_FLIGHT_BYTES.set_function(lambda: budget.held)
         publisher = Publisher(
             settings.kafka_bootstrap,

@@ -5,7 +5,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Literal
 
 from fastapi import Request, Response
@@ -17,7 +17,7 @@ from ingest.adapters.adapter import Adapter, Outcome
 from ingest.db.key_store import KeyStore, KeysUnavailable
 from ingest.domain.acceptance import Acceptance, Reason, Verdict
 from ingest.domain.keys import StoredKey, is_valid, parse_key
-from ingest.domain.limits import MemoryBudget, OverBudget, OverQuota, Quota
+from ingest.domain.limits import Budget, OverBudget, OverQuota, Quota
 from ingest.http.body import is_compressed, read_body
 from ingest.http.receipts import is_outside_scope
 from ingest.http.responses import IngestProblem
@@ -30,8 +30,7 @@ from ingest.settings import Settings
 NATIVE = "native"
 FOREIGN_RESULTS = {Reason.UNPLACED: "unplaced", Reason.UNMAPPED: "unmapped"}
 EVENT_HEADERS: Headers = [("content-type", b"application/cloudevents+json")]
-EVENTS_PER_TURN = 500  # about 5 ms of work, after which other requests get their turn
-TURN_S = 0.005
+TURN_S = 0.005  # work on a request, after which others get their turn
 RETRY_SOON_S, RETRY_LATER_S = 1, 5
 
 
@@ -43,7 +42,7 @@ class EventEndpoint:
         settings: Settings,
         keys: KeyStore,
         quota: Quota,
-        budget: MemoryBudget,
+        budget: Budget,
         publisher: Publisher,
         tracing: Tracing,
         now: Callable[[], datetime],
@@ -52,6 +51,7 @@ class EventEndpoint:
         self._keys = keys
         self._quota = quota
         self._budget = budget
+        self._requests = Budget(settings.connections_max, "requests")
         self._publisher = publisher
         self.tracing = tracing
         self._now = now
@@ -67,7 +67,8 @@ class EventEndpoint:
             # A body that memory never has room for is too large, not refused again and again.
             bytes_max = adapter.body_bytes_max or self._settings.body_bytes_max
             bytes_max = min(bytes_max, self._settings.in_flight_bytes_max // 4)
-            with self._budget.reserve() as reservation:
+            with self._requests.reserve(key.sender) as place, self._budget.reserve(key.sender) as reservation:
+                place.take(1)
                 body = await read_body(request, reservation, bytes_max, self._settings.body_wait_s)
                 return await self._take_events(request, body, adapter, key, mapping)
         except (KeysUnavailable, OverBudget, NotAccepted, OutcomeUnknown) as error:
@@ -93,15 +94,14 @@ class EventEndpoint:
     ) -> Verdict:
         acceptance = Acceptance(key.scope, received_at, self._settings.event_bytes_max)
         left = iter(elements)
-        if mapping is None:
-            while turn := list(islice(left, EVENTS_PER_TURN)):
-                if acceptance.verdict.events:
-                    await asyncio.sleep(0)
-                acceptance.validate_events(map(bytes, turn))
-            return acceptance.verdict
         for first in left:
-            acceptance.validate_foreign(chain([first], until_turn_ends(left)), protocol, mapping)
-            await asyncio.sleep(0)
+            if acceptance.verdict.events:
+                await asyncio.sleep(0)
+            turn = chain([first], take_until(time.perf_counter() + TURN_S, left))
+            if mapping is None:
+                acceptance.validate_events(map(bytes, turn))
+            else:
+                acceptance.validate_foreign(turn, protocol, mapping)
         return acceptance.verdict
 
     async def _authenticate(self, authorization: str) -> StoredKey:
@@ -133,7 +133,7 @@ class EventEndpoint:
         with self.tracing.span(f"send {self._settings.usage_events_topic}", "producer") as span:
             messages = self._write_messages(verdict, key, received_at, foreign_path, span.traceparent)
             if messages:
-                await self._publisher.publish(messages)
+                await self._publisher.publish(messages, key.sender)
 
     def _write_messages(
         self, verdict: Verdict, key: StoredKey, received_at: datetime, foreign_path: str, traceparent: str
@@ -160,13 +160,10 @@ class EventEndpoint:
         return messages
 
 
-def until_turn_ends(elements: Iterator[Any]) -> Iterator[Any]:
-    """The next foreign events of a turn. Their sizes differ more than those of our own events, so time ends it."""
-    until = time.perf_counter() + TURN_S
-    for number, element in enumerate(elements):
+def take_until(end: float, elements: Iterator[Any]) -> Iterator[Any]:
+    """The next events of a turn. Time ends it, because an event may take 10 microseconds or 20 milliseconds."""
+    while time.perf_counter() < end and (element := next(elements, None)) is not None:
         yield element
-        if number % 8 == 0 and time.perf_counter() >= until:
-            return
 
 
 def mapping_of(key: StoredKey, protocol: str) -> Mapping:

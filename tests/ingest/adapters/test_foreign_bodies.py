@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from ingest.adapters.adapter import Outcome
 from ingest.adapters.table import adapters
 from ingest.domain.acceptance import Acceptance
 from ingest.domain.keys import Scope
-from ingest.endpoint import TURN_S, until_turn_ends
+from ingest.endpoint import TURN_S, take_until
 from ingest.http.responses import IngestProblem
 from starlette.datastructures import Headers
 from support.data.mappings import document, rule
@@ -122,6 +123,39 @@ def test_turns_end_by_time_and_lose_no_event() -> None:
 
     left, turns = slowly(), []
     for first in left:
-        turns.append([first, *until_turn_ends(left)])
+        turns.append([first, *take_until(time.perf_counter() + TURN_S, left)])
     assert [number for turn in turns for number in turn] == list(range(100))
-    assert len(turns) >= 100 // (TURN_S * 1000 + 8 + 1)
+    assert len(turns) >= 100 // (TURN_S * 1000 + 2)
+
+
+@pytest.mark.parametrize("protocol", ["lago", "litellm", "openmeter", "native"])
+def test_a_body_is_decoded_in_little_memory(protocol: str) -> None:
+    """Else a few large requests of one organization would end the process, and with it the requests of all."""
+    nested = b"[" + b",".join([b'{"a":{"b":{}}}'] * 14_000) + b"]"
+    members = {
+        "lago": b'"transaction_id":"%d","external_subscription_id":"s","code":"c","properties":{"x":%b}',
+        "litellm": b'"id":"%d","metadata":{"x":%b}',
+        "openmeter": b'"id":"%d","source":"s","type":"t","data":%b',
+        "native": b'"id":"%d","subject":"org_acme","data":%b',
+    }[protocol]
+    elements = [b"{%b}" % (members % (number, nested)) for number in range(8)]
+    if protocol == "native":  # one that is too large
+        elements = [b"{%b}" % (members % (0, b"[" + b",".join([nested] * 8) + b"]"))]
+    body = b"[" + b",".join(elements) + b"]"
+    if protocol == "lago":
+        body = b'{"events":%b}' % body
+    every = [each for each in adapters(10_000, 256 * 1024) if each.name == protocol]
+    adapter = next((each for each in every if any(path.endswith("batch") for path in each.paths)), every[0])
+    acceptance = Acceptance(SCOPE, NOW, 256 * 1024)
+    tracemalloc.start()
+    try:
+        read = adapter.read(Headers({"content-type": "application/json"}), body, NOW)
+        if protocol == "native":
+            acceptance.validate_events(map(bytes, read))  # type: ignore[arg-type]
+        else:
+            acceptance.validate_foreign(read, protocol, MAPPING)  # type: ignore[arg-type]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert acceptance.verdict.events == len(elements)
+    assert peak < 15 * len(body), f"{peak / len(body):.0f} times the body"

@@ -10,7 +10,7 @@ from flexcredits_schemas.mapping.foreign import Foreign, Unreadable
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest.adapters.adapter import Outcome
-from ingest.adapters.lago import LagoAdapter, LagoBatchAdapter
+from ingest.adapters.lago import Events, LagoAdapter, LagoBatchAdapter
 from ingest.domain.acceptance import Reason, Rejected, Verdict
 from ingest.http.responses import IngestProblem
 from starlette.datastructures import Headers
@@ -22,8 +22,12 @@ ONE, MANY = LagoAdapter(1000, 10_000), LagoBatchAdapter(1000, 10_000)
 EVENT = {"transaction_id": "t1", "external_subscription_id": "sub_1", "code": "tokens", "timestamp": 1764000000}
 
 
-def read(adapter: LagoAdapter, body: Any) -> list[Foreign | Unreadable]:
+def begin(adapter: LagoAdapter, body: Any) -> Events:
     return adapter.read(JSON, body if isinstance(body, bytes) else json.dumps(body).encode(), NOW)
+
+
+def read(adapter: LagoAdapter, body: Any) -> list[Foreign | Unreadable]:
+    return [*begin(adapter, body)]
 
 
 def rejected(index: int, pointer: str = "/timestamp") -> Rejected:
@@ -122,13 +126,15 @@ def answered(adapter: LagoAdapter, elements: Any, verdict: Verdict) -> tuple[int
 
 
 def test_accepted_events_are_answered_as_lago_does() -> None:
-    elements = read(ONE, {"event": EVENT | {"properties": {"tokens": 5.25}}})
+    elements = begin(ONE, {"event": EVENT | {"properties": {"tokens": 5.25}}})
+    assert len([*elements]) == 1
     status, answer = answered(ONE, elements, Verdict(usage=[(b"", b"")]))
     assert status == 200
     assert answer["event"]["transaction_id"] == "t1"
     assert answer["event"]["timestamp"] == "2025-11-24T16:00:00Z"
     assert answer["event"]["properties"] == {"tokens": 5.25}
-    elements = read(MANY, {"events": [EVENT, EVENT | {"transaction_id": "t2"}]})
+    elements = begin(MANY, {"events": [EVENT, EVENT | {"transaction_id": "t2"}]})
+    assert len([*elements]) == 2
     status, answer = answered(MANY, elements, Verdict(usage=[(b"", b"")] * 2))
     assert [event["transaction_id"] for event in answer["events"]] == ["t1", "t2"]
 
@@ -162,7 +168,9 @@ def test_any_json_is_read_without_another_error(events: list[Any]) -> None:
         if isinstance(element, Foreign):
             assert read(ONE, element.raw) == [element]
     for adapter in (ONE, MANY):
-        assert answered(adapter, elements, Verdict(usage=[(b"", b"")]))[0] == 200
+        begun = begin(MANY, {"events": events})
+        assert [*begun] == elements
+        assert answered(adapter, begun, Verdict(usage=[(b"", b"")]))[0] == 200
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='[]{}",:0123456789.eE-+\\untvs ', max_size=200).map(str.encode))

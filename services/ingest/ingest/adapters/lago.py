@@ -1,6 +1,6 @@
 """The events endpoints of Lago: one event as `{"event": ...}`, a batch as `{"events": [...]}`, and Lago's own answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Named
 from datetime import datetime
 from http import HTTPStatus
@@ -37,6 +37,24 @@ _body = msgspec.json.Decoder(Body)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
+class Events:
+    """The events of a request, decoded one at a time: decoded ones may take thirty times the memory of the body. Of those that
+    were read, `described` has what the answer says of them."""
+
+    def __init__(self, elements: list[Raw], received_at: datetime, event_bytes_max: int) -> None:
+        self._elements = elements
+        self._received_at = received_at
+        self._event_bytes_max = event_bytes_max
+        self.described: list[Raw] = []
+
+    def __iter__(self) -> Iterator[Foreign | Unreadable]:
+        for raw in self._elements:
+            event = read_element(raw, read_event, self._received_at, self._event_bytes_max)
+            if isinstance(event, Foreign):
+                self.described.append(Raw(_encoder.encode(describe_event(event))))
+            yield event
+
+
 class LagoAdapter:
     """POST /events: one event."""
 
@@ -58,10 +76,8 @@ class LagoAdapter:
     def check_headers(self, headers: Headers) -> None:
         check_json(headers)
 
-    def read(
-        self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None
-    ) -> list[Foreign | Unreadable]:
-        return [read_element(raw, read_event, received_at, self._event_bytes_max) for raw in self._split(body)]
+    def read(self, headers: Headers, body: bytes, received_at: datetime, mapping: Mapping | None = None) -> "Events":
+        return Events(self._split(body), received_at, self._event_bytes_max)
 
     def _split(self, body: bytes) -> list[Raw]:
         check_commas(body, self._events_max)
@@ -78,10 +94,11 @@ class LagoAdapter:
         given = receipt(verdict)
         if given.rejected:
             raise IngestProblem("invalid-events", given.rejected[0].detail, rejected=given.rejected)
-        body = self._describe([describe_event(event) for event in outcome.elements if isinstance(event, Foreign)])
+        assert isinstance(outcome.elements, Events)
+        body = self._describe(outcome.elements.described)
         return Response(_encoder.encode(body), 200, dict(outcome.quota), media_type="application/json")
 
-    def _describe(self, events: list[dict[str, Any]]) -> dict[str, Any]:
+    def _describe(self, events: list[Raw]) -> dict[str, Any]:
         return {"event": events[0] if events else None}
 
     def answer_problem(self, headers: Headers, problem: IngestProblem) -> Response:
@@ -109,7 +126,7 @@ class LagoBatchAdapter(LagoAdapter):
     paths = (f"{PATH}/batch",)
     operation_id, summary = "post_lago_events", "Report events of Lago"
 
-    def _describe(self, events: list[dict[str, Any]]) -> dict[str, Any]:
+    def _describe(self, events: list[Raw]) -> dict[str, Any]:
         return {"events": events}
 
     def _details(self, rejected: Iterable[RejectedEvent]) -> Named[str, Any]:

@@ -98,7 +98,7 @@ class Acceptance:
             try:
                 self._take(raw)
             except InvalidEvent as error:
-                event_id, organization = _name(raw)
+                event_id, organization = _name(raw, self._event_bytes_max)
                 self._reject(index, event_id, error, organization, raw)
 
     def validate_foreign(self, elements: Iterable[Foreign | Unreadable], protocol: str, mapping: Mapping) -> None:
@@ -211,10 +211,22 @@ def _encode_to_milliseconds(event: Event) -> bytes:
     return encode(msgspec.structs.replace(event, time=time))
 
 
-def _name(raw: bytes) -> tuple[str | None, str | None]:
+class _Named(msgspec.Struct):
+    """The members of an event that `_name` reads."""
+
+    id: str | None = None
+    subject: str | None = None
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+def _name(raw: bytes, event_bytes_max: int) -> tuple[str | None, str | None]:
     """Id and organization of an event that may be invalid, so that its sender can find it."""
-    with suppress(ValueError, RecursionError):
-        event = json.loads(raw)
+    with suppress(ValueError, RecursionError, msgspec.MsgspecError):
+        # All of a large one, decoded, may take thirty times the memory, and half a second.
+        is_large = len(raw) > event_bytes_max
+        event = msgspec.structs.asdict(_named.decode(raw)) if is_large else json.loads(raw)
         if isinstance(event, dict):
             event_id, organization = event.get("id"), event.get("subject")
             return (

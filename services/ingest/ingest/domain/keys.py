@@ -58,6 +58,12 @@ class StoredKey:
     revoked_at: datetime | None
     mapped: Mapped | None = None
 
+    @property
+    def sender(self) -> str:
+        """What shares memory fairly: the organization of the key, or a key for several."""
+        organization = self.scope.only_organization
+        return f"key {self.key_id}" if organization is None else f"organization {organization}"
+
 
 def mint_key(environment: str) -> tuple[str, str, bytes]:
     """Create a key. Returns its text, which is shown once, its id, and the SHA-256 of its secret, the only part that is

@@ -1,4 +1,4 @@
-"""Limits the events that a key may send, and the bytes in memory of all requests. Pure."""
+"""Limits the events that a key may send, and the requests and bytes in memory of each sender and of all. Pure."""
 
 import math
 from collections import OrderedDict
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 WINDOW_S = 10
 KEYS_MAX = 10_000
+SHARE = 3
+"""One request may hold three times the largest body: as received, inflated, and as records. That is three quarters of the
+smallest budget, four bodies, so it finds room."""
 
 
 class OverQuota(Exception):
@@ -63,43 +66,55 @@ class Quota:
 
 
 class OverBudget(Exception):
-    """The memory budget is used up at the moment."""
+    """A budget, or the sender's part of it, is used up at the moment."""
 
 
-class MemoryBudget:
-    """Counts the bytes held now, at most `bytes_max`: bodies that are being read, and records that Kafka has not
-    acknowledged."""
+class Budget:
+    """Counts what requests hold now, at most `most` in all: `unit` is bytes or requests.
 
-    def __init__(self, bytes_max: int) -> None:
-        self.bytes_max = bytes_max
+    A sender may hold SHARE times as much as is still free, but no more (dynamic thresholds, Choudhury and Hahne, 1998). So one
+    that sends large or slow requests without end holds at most three quarters, and each other one finds room.
+    """
+
+    def __init__(self, most: int, unit: str = "bytes") -> None:
+        self.most = most
         self.held = 0
+        self._unit = unit
+        self._held_by: dict[str, int] = {}
 
-    def take(self, size: int) -> None:
-        """Reserve bytes. Raises OverBudget, and then reserves nothing."""
-        if self.held + size > self.bytes_max:
-            raise OverBudget(f"{self.held} of {self.bytes_max} bytes are in flight")
+    def take(self, sender: str, size: int) -> None:
+        """Reserve so many. Raises OverBudget, and then reserves nothing."""
+        own, free = self._held_by.get(sender, 0), self.most - self.held - size
+        if own + size > SHARE * free:
+            raise OverBudget(f"{own} {self._unit} of this sender are in flight, and {self.held} of {self.most} in all")
+        self._held_by[sender] = own + size
         self.held += size
 
-    def give(self, size: int) -> None:
+    def give(self, sender: str, size: int) -> None:
+        self._held_by[sender] -= size
+        if not self._held_by[sender]:
+            del self._held_by[sender]
         self.held -= size
 
     @contextmanager
-    def reserve(self) -> Iterator["Reservation"]:
-        """A reservation for one request. Its bytes are released at the end of the block."""
-        reservation = Reservation(self)
+    def reserve(self, sender: str) -> Iterator["Reservation"]:
+        """A reservation for one request, which is released at the end of the block."""
+        reservation = Reservation(self, sender)
         try:
             yield reservation
         finally:
-            self.give(reservation.size)
+            if reservation.size:
+                self.give(sender, reservation.size)
 
 
 class Reservation:
     """The part of a budget that one request uses."""
 
-    def __init__(self, budget: MemoryBudget) -> None:
+    def __init__(self, budget: Budget, sender: str) -> None:
         self._budget = budget
+        self._sender = sender
         self.size = 0
 
     def take(self, size: int) -> None:
-        self._budget.take(size)
+        self._budget.take(self._sender, size)
         self.size += size

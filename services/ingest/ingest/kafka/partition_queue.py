@@ -1,12 +1,12 @@
 """Batches of one partition that wait for or are being sent to Kafka. Requests share them."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from ingest.domain.limits import MemoryBudget
+from ingest.domain.limits import Budget
 from ingest.metrics import RECORDS_PER_BATCH
 
 RECORD_OVERHEAD_BYTES = 100  # approximate size of headers and framing
@@ -24,7 +24,8 @@ class Batch:
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self.builder = producer.create_batch()
-        self.size = 0
+        self.sizes = Counter[str]()
+        """Bytes by sender."""
         self.wanted_until = 0.0
         """Until this time on the clock of the event loop, a request waits for the batch."""
         # A failure is a result, not an exception: often no request waits any more to retrieve it.
@@ -34,7 +35,7 @@ class Batch:
 class PartitionQueue:
     """The queue of one partition: the batch being sent, and the batches that fill while it is sent."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, budget: MemoryBudget) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, budget: Budget) -> None:
         self.partition = TopicPartition(topic, partition)
         self.sending: Batch | None = None
         self.sending_since = 0.0
@@ -43,13 +44,13 @@ class PartitionQueue:
         self._budget = budget
         self._waiting: deque[Batch] = deque()
 
-    def add(self, key: bytes, value: bytes, headers: Headers, wanted_until: float) -> Batch:
+    def add(self, sender: str, key: bytes, value: bytes, headers: Headers, wanted_until: float) -> Batch:
         """Add a record to the batch that is being filled, and return the batch."""
         batch = self._waiting[-1] if self._waiting else self._begin_batch()
         if batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             batch = self._begin_batch()
             batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
-        batch.size += size_of(key, value)
+        batch.sizes[sender] += size_of(key, value)
         batch.wanted_until = wanted_until
         return batch
 
@@ -96,7 +97,8 @@ class PartitionQueue:
     def _complete(self, batch: Batch, *, delivered: bool) -> None:
         if not batch.delivered.done():
             batch.delivered.set_result(delivered)
-            self._budget.give(batch.size)
+            for sender, size in batch.sizes.items():
+                self._budget.give(sender, size)
 
 
 def size_of(key: bytes, value: bytes) -> int:

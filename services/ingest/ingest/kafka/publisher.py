@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from runtime.kafka.clients import open_producer
 
-from ingest.domain.limits import MemoryBudget
+from ingest.domain.limits import Budget
 from ingest.kafka.partition_queue import Headers, PartitionQueue, size_of
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Publisher:
     """One idempotent producer for all requests. `run` connects and monitors it; `publish` uses it."""
 
     def __init__(
-        self, bootstrap: str, topics: Sequence[str], budget: MemoryBudget, wait_s: float, security: dict[str, Any]
+        self, bootstrap: str, topics: Sequence[str], budget: Budget, wait_s: float, security: dict[str, Any]
     ) -> None:
         self._bootstrap = bootstrap
         self._topics = topics
@@ -68,8 +68,8 @@ class Publisher:
                 for queue in self._all_queues():
                     queue.abandon()
 
-    async def publish(self, messages: Sequence[Message]) -> None:
-        """Return when all messages are acknowledged. Raises NotAccepted, OverBudget or OutcomeUnknown.
+    async def publish(self, messages: Sequence[Message], sender: str) -> None:
+        """Return when all messages of a sender are acknowledged. Raises NotAccepted, OverBudget or OutcomeUnknown.
 
         After OutcomeUnknown the records may still be delivered in the background: the producer retries until cancelled,
         and the ledger drops the copies that the next attempt of the sender makes.
@@ -85,10 +85,10 @@ class Publisher:
         ]
         used = {queue for queue, *_ in planned}
         self._check(producer, used)
-        self._budget.take(sum(size_of(key, value) for _, key, value, _ in messages))
+        self._budget.take(sender, sum(size_of(key, value) for _, key, value, _ in messages))
         # No await from here on, so that either all records of a request are in batches, or none.
         wanted_until = loop.time() + self._wait_s
-        batches = {queue.add(key, value, headers, wanted_until) for queue, key, value, headers in planned}
+        batches = {queue.add(sender, key, value, headers, wanted_until) for queue, key, value, headers in planned}
         for queue in used:
             if queue.task is None or queue.task.done():
                 queue.task = asyncio.create_task(queue.send())

@@ -41,6 +41,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_head()
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            self._close_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
@@ -93,6 +95,14 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def _close_idle(self) -> None:
+        """Close the connection that has waited longest for its next request: else a client that keeps many open takes the
+        places of all."""
+        others = [at for at in self.connections if isinstance(at, Connection)]
+        idle = {at.timeout_keep_alive_task.when(): at for at in others if at.timeout_keep_alive_task}
+        if idle:
+            idle[min(idle)].transport.close()
 
     def _expect_head(self) -> None:
         self._end_head()
