@@ -27,7 +27,7 @@ def select_due(t: Transaction, steps: Sequence[str]) -> Rows:
 
 def count_failing(t: Transaction) -> Rows:
     known = len([name for name in t.rows("organizations") if name])
-    steps = Counter(key[1] for key in t.rows("quarantine") if key[1] != "sums")
+    steps = Counter(key[1] for key, attempts in t.rows("quarantine").items() if key[1] != "sums" and attempts > 0)
     return [(step, failing, known) for step, failing in sorted(steps.items())]
 
 
@@ -36,6 +36,21 @@ def upsert_quarantine(t: Transaction, step: str, organization_ids: Sequence[int]
     t.lock("quarantine", *keys)
     for key in keys:
         t.put("quarantine", key, (t.get("quarantine", key) or 0) + 1)
+
+
+def select_waiting(t: Transaction, names: Sequence[str]) -> Rows:
+    organizations = t.rows("organizations")
+    known = [name for name in names if name in organizations]
+    return [
+        (name,) for name in known if t.get("quarantine", (organizations[name].organization_id, "catalog")) is not None
+    ]
+
+
+def await_turn(t: Transaction, organization_ids: Sequence[int]) -> None:
+    keys = [(number, "catalog") for number in sorted(organization_ids)]
+    t.lock("quarantine", *keys)
+    for key in keys:
+        t.put("quarantine", key, t.get("quarantine", key) or 0)
 
 
 def delete_quarantine(t: Transaction, step: str, organization_ids: Sequence[int]) -> None:
@@ -105,6 +120,7 @@ def retry_now(_: Transaction, __: Sequence[int]) -> None: ...
 
 NAMES = {
     "lock_quarantined": "organization",
+    "select_waiting": "organization",
     "select_due": "organization_id organization step attempts",
     "count_failing": "step failing known",
     "lock_due": "attempts",

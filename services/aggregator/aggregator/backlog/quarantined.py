@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 
 import asyncpg
 import structlog
@@ -12,7 +13,8 @@ from runtime.isolation import concerns_one, describe_failure, is_data_failure, i
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import Turns
-from aggregator.catalog.events import apply_catalog_event
+from aggregator.catalog.events import apply_catalog_event, is_counted_by
+from aggregator.catalog.shares import Shares
 from aggregator.db.attributions import learn_attributions
 from aggregator.db.batch.apply import store
 from aggregator.db.catalog_cache import CATALOG_LOCK, Catalog, StaleCatalog, hold_catalog
@@ -31,7 +33,7 @@ from aggregator.metrics import DEAD_LETTERS
 
 log = structlog.get_logger()
 CHUNK = 5_000  # records per transaction, as for held usage
-EVENTS_AT_ONCE = 100  # catalog events per transaction: some tenths of a second, in which no aggregator counts
+EVENTS_AT_ONCE = 40  # catalog events per transaction, and no more than a share: no aggregator counts meanwhile
 EVENT_ATTEMPTS_MAX = 12
 # A number of attempts is not enough: each new catalog event triggers an immediate retry of the others.
 EVENT_WAITS_MIN_MS = 90 * 60 * 1000
@@ -141,7 +143,7 @@ async def _apply_quarantined_events(
     Returns the number of events that now have a disposition, and the place to continue from, None at the end. No
     aggregator counts during this transaction.
     """
-    applied, rejections, (after, reason) = 0, [], place
+    applied, rejections, (after, reason), is_counting_changed = 0, [], place, False
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
         await connection.fetch(SQL["lock_progress"], topic, [0])
@@ -150,7 +152,8 @@ async def _apply_quarantined_events(
         rows = await connection.fetch(
             SQL["select_quarantined_catalog_events"], organization_id, topic, after, EVENTS_AT_ONCE
         )
-        records, kept = [StoredRecord(row) for row in rows], set()
+        shares, kept = Shares(), set()
+        records = [*takewhile(lambda record: shares.take("", record), map(StoredRecord, rows))]
         for record in records:
             received, now = record.timestamp, round(time.time() * 1000)
             # A rate takes effect from this time on: usage that was counted before stays unchanged.
@@ -159,6 +162,7 @@ async def _apply_quarantined_events(
                 async with connection.transaction():
                     await apply_catalog_event(connection, record)
                 applied += 1
+                is_counting_changed |= is_counted_by(record)
             except InvalidEvent as error:
                 rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
             except Exception as error:
@@ -173,13 +177,14 @@ async def _apply_quarantined_events(
             record.timestamp = received
         done = [record.offset for record in records if record.offset not in kept]
         await insert_dead_letters(connection, topic, rejections)
+        has_more = len(rows) == EVENTS_AT_ONCE or len(records) < len(rows)
         if done:
             await connection.fetch(SQL["delete_quarantined_records"], topic, [0] * len(done), done)
             await connection.execute(SQL["resolve_progress"], topic, [0], [applied], [0], [len(rejections)])
-            await connection.execute(SQL["insert_reload"], organization_id)
+            if not has_more or is_counting_changed:  # every aggregator then reads all rates again
+                await connection.execute(SQL["insert_reload"], organization_id)
             await connection.execute(SQL["insert_wakeups"], [organization_id])
             await connection.execute(SQL["retry_now"], [organization_id])
-        has_more = len(records) == EVENTS_AT_ONCE
         if not has_more and reason is None:
             await connection.fetch(SQL["release_quarantine"], organization_id, CATALOG_EVENTS, topic)
         elif not has_more and reason is not None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import structlog
 from flexcredits_schemas.codec import InvalidEvent, decode
@@ -14,6 +15,7 @@ from runtime.postgres.pool import Connection, Pool
 from aggregator.catalog.contracts import apply_contract
 from aggregator.catalog.directory import writes_of
 from aggregator.catalog.rates import ALL_ORGANIZATIONS, SentRate, apply_rate, apply_rates, by_organization
+from aggregator.catalog.shares import Shares
 from aggregator.db.catalog_cache import CATALOG_LOCK
 from aggregator.db.dead_letters import insert_dead_letters
 from aggregator.db.progress import OffsetGap
@@ -33,7 +35,7 @@ async def apply_catalog_events(
     """Apply one partition's `records` and return its new next_offset. Safe to repeat; raises OffsetGap.
 
     Events that fail wait in quarantine, however many there are: none is lost, and each is applied later by its own
-    time.
+    time. So do events beyond the share of their organization, until its turn comes (retry_catalog_events).
 
     `span` gives the first offset that was read and the one after the last, if the reader knows that the log holds no
     other records there.
@@ -51,9 +53,17 @@ async def apply_catalog_events(
             raise OffsetGap(f"{topic}: Postgres expects offset {position}, Kafka delivers {begin}")
         rejections: list[Rejection] = []
         failures: list[tuple[int, Record, Exception]] = []
-        concerned, beyond, left = await _apply_at_once(connection, records)
+        decoded = _decode_all(records)
+        concerned, beyond, left = await _apply_at_once(connection, decoded, records)
         rejections += beyond
+        names = decoded.names
+        shares = Shares(await _select_waiting(connection, {names[at.offset] for at in left if at.offset in names}))
+        waiting: list[tuple[str, Record]] = []
         for record in left:
+            name = names.get(record.offset)
+            if name is not None and not shares.take(name, record):
+                waiting.append((name, record))
+                continue
             try:
                 async with connection.transaction():
                     concerned.add(await apply_catalog_event(connection, record))
@@ -64,58 +74,79 @@ async def apply_catalog_events(
                     raise
                 await _set_aside(connection, record, error, failures, rejections)
         await _keep(connection, topic, failures)
+        await _let_wait(connection, topic, waiting)
         if concerned:
             await connection.execute(SQL["retry_now"], sorted(concerned))
             await connection.execute(SQL["insert_wakeups"], sorted(concerned))
         await insert_dead_letters(connection, topic, rejections)
         received = [max(record.timestamp for record in records) / 1000 if records else None]
         records_end = [records[-1].offset + 1 if records else None]
-        applied = len(records) - len(rejections) - len(failures)
+        held = len(failures) + len(waiting)
+        applied = len(records) - len(rejections) - held
         await connection.execute(
             SQL["advance_progress"],
-            topic, [0], [end], [applied], [0], [len(rejections)], [len(failures)], [skipped], records_end, received,
+            topic, [0], [end], [applied], [0], [len(rejections)], [held], [skipped], records_end, received,
         )  # fmt: skip
     DEAD_LETTERS.labels(Kind.UNREADABLE).inc(len(rejections))
     return end
 
 
+class _Decoded(NamedTuple):
+    """Records by how their events are applied."""
+
+    writes: defaultdict[str, list[tuple[str, tuple[object, ...]]]]
+    """By statement, the organizations and parameters of events whose order among others does not matter."""
+    rates: list[tuple[str, SentRate]]
+    left: list[Record]
+    """The records to apply one at a time."""
+    names: dict[int, str]
+    """By offset, the organizations of contracts and organization events, which may wait for their turn."""
+    rejections: list[Rejection]
+
+
+def _decode_all(records: Sequence[Record]) -> _Decoded:
+    decoded = _Decoded(defaultdict(list), [], [], {}, [])
+    for record in records:
+        try:
+            event = decode(record.value or b"")
+        except InvalidEvent as error:
+            decoded.rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
+            continue
+        except Exception as error:
+            if not is_data_failure(error):
+                raise
+            decoded.left.append(record)
+            continue
+        name = event.subject or ""
+        if isinstance(event, Rate):
+            decoded.rates.append((name, SentRate(event, record)))
+            continue
+        found = writes_of(event, record.offset)
+        for statement, parameters in found:
+            decoded.writes[statement].append((name, parameters))
+        if not found:
+            decoded.left.append(record)
+            decoded.names[record.offset] = name
+    return decoded
+
+
 async def _apply_at_once(
-    connection: Connection, records: Sequence[Record]
+    connection: Connection, decoded: _Decoded, records: Sequence[Record]
 ) -> tuple[set[int], list[Rejection], list[Record]]:
     """Apply with few statements the events whose order among others does not matter, and rates in their order: no aggregator
     counts meanwhile, and one organization may send very many.
 
     Returns the numbers of their organizations, the events that are rejected, and the records to apply one at a time.
     """
-    writes = defaultdict[str, list[tuple[str, tuple[object, ...]]]](list)
-    rates = list[tuple[str, SentRate]]()
-    left, rejections, concerned = list[Record](), list[Rejection](), set[int]()
-    for record in records:
-        try:
-            event = decode(record.value or b"")
-        except InvalidEvent as error:
-            rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
-            continue
-        except Exception as error:
-            if not is_data_failure(error):
-                raise
-            left.append(record)
-            continue
-        found, name = writes_of(event, record.offset), event.subject or ""
-        for statement, parameters in found:
-            writes[statement].append((name, parameters))
-        if isinstance(event, Rate):
-            rates.append((name, SentRate(event, record)))
-        elif not found:
-            left.append(record)
+    rejections, left, concerned = [*decoded.rejections], [*decoded.left], set[int]()
     try:
         async with connection.transaction():
-            writers = {name for rows in writes.values() for name, _ in rows}
-            numbers = await _organization_ids(connection, writers | {name for name, _ in rates})
+            writers = {name for rows in decoded.writes.values() for name, _ in rows}
+            numbers = await _organization_ids(connection, writers | {name for name, _ in decoded.rates})
             concerned |= {numbers[name] for name in writers}
-            for statement, rows in writes.items():
+            for statement, rows in decoded.writes.items():
                 await connection.executemany(SQL[statement], [(numbers[name], *values) for name, values in rows])
-            for name, sent in by_organization(rates):
+            for name, sent in by_organization(decoded.rates):
                 applied = await apply_rates(connection, numbers[name], sent)
                 rejections += applied.rejections
                 left += applied.left
@@ -125,6 +156,23 @@ async def _apply_at_once(
             raise
         return set(), [], [*records]
     return concerned, rejections, sorted(left, key=lambda record: record.offset)
+
+
+async def _select_waiting(connection: Connection, names: Set[str]) -> list[str]:
+    """The organizations, of these, with catalog events in quarantine."""
+    if not names:
+        return []
+    rows = await connection.fetch(SQL["select_waiting"], sorted(names))
+    return [row["organization"] for row in rows]
+
+
+async def _let_wait(connection: Connection, topic: str, waiting: Sequence[tuple[str, Record]]) -> None:
+    """Store events until the turn of their organizations, which is due at once."""
+    if waiting:
+        numbers = await _organization_ids(connection, {name for name, _ in waiting})
+        await connection.execute(SQL["await_turn"], sorted(numbers.values()))
+        await _store(connection, topic, [(numbers[name], record) for name, record in waiting])
+        log.info("catalog events wait for their turn", organizations=len(numbers), events=len(waiting))
 
 
 async def _set_aside(
@@ -149,22 +197,23 @@ async def _keep(connection: Connection, topic: str, failures: Sequence[tuple[int
         return
     reasons = {number: f"catalog event: {describe_failure(error)}" for number, _, error in failures}
     await quarantine(connection, CATALOG_EVENTS, sorted(reasons.items()))
-    rows = [
-        (
-            number,
-            record.partition,
-            record.offset,
-            record.key,
-            record.value,
-            headers_json(record),
-            record.timestamp / 1000,
-        )
-        for number, record, _ in failures
-    ]
-    await connection.execute(SQL["insert_quarantined_records"], topic, *columns_of(rows))
+    await _store(connection, topic, [(number, record) for number, record, _ in failures])
     for number, reason in reasons.items():
         QUARANTINES.labels("aggregator").inc()
         log.error("catalog events in quarantine", organization_id=number, reason=reason)
+
+
+async def _store(connection: Connection, topic: str, records: Sequence[tuple[int, Record]]) -> None:
+    rows = [
+        (number, at.partition, at.offset, at.key, at.value, headers_json(at), at.timestamp / 1000)
+        for number, at in records
+    ]
+    await connection.execute(SQL["insert_quarantined_records"], topic, *columns_of(rows))
+
+
+def is_counted_by(record: Record) -> bool:
+    """Whether usage is counted by what this event says."""
+    return isinstance(decode(record.value or b""), Organization | Rate)
 
 
 async def apply_catalog_event(connection: Connection, record: Record) -> int:

@@ -11,7 +11,14 @@ from aggregator.catalog.events import apply_catalog_events
 from aggregator.db.catalog_cache import Catalog
 from aggregator.db.progress import OffsetGap, load_progress
 from aggregator.db.statements import SQL
+from aggregator.domain.record import Record
 from aggregator.topic_identity import RECREATED, TopicIdentity, find_passed
+
+RECORDS_MAX = 1_000
+"""Catalog events in a transaction."""
+BYTES_MAX = 4 * 2**20
+"""Bytes of its records, after which no more are fetched for it: a contract may have 256 KiB."""
+FETCH_AT_ONCE = 100
 
 
 class CatalogReader:
@@ -76,8 +83,7 @@ class CatalogReader:
         while self.catalog.version < end:
             begin = self.catalog.version
             self.consumer.seek(self._partition, begin)
-            fetched = await self.consumer.getmany(self._partition, timeout_ms=1000, max_records=1000)
-            records = fetched.get(self._partition, [])
+            records = await self._fetch()
             # Use the position, not the last record: transaction markers may follow it, and no catalog event may come
             # after them.
             position = await self.consumer.position(self._partition)
@@ -86,6 +92,17 @@ class CatalogReader:
                     await find_passed(self.consumer, self._partition, begin, position, records)
                 await apply_catalog_events(self._pool, self.topic, records, (begin, position))
             await self._refresh()
+
+    async def _fetch(self) -> list[Record]:
+        """The next records: 1,000, or fewer large ones."""
+        records: list[Record] = []
+        while len(records) < RECORDS_MAX and sum(len(record.value or b"") for record in records) < BYTES_MAX:
+            wait_ms = 0 if records else 1000
+            fetched = await self.consumer.getmany(self._partition, timeout_ms=wait_ms, max_records=FETCH_AT_ONCE)
+            if not fetched:
+                break
+            records += fetched[self._partition]
+        return records
 
     async def check(self) -> None:
         """Raise OffsetGap when the log begins with another record than before."""

@@ -44,7 +44,7 @@ WITH RECURSIVE walk (rate_key, series_id, unit, own_feature, steps) AS (
         ORDER BY rate_key, series_id, kafka_partition NULLS FIRST LIMIT 1) AS next
     WHERE walk.steps < $4
 )
-SELECT w.rate_key, series_id, w.unit, w.own_feature, s.product, s.feature_kind, s.feature, s.agent_id, s.surface
+SELECT w.rate_key, series_id, w.unit, CASE WHEN w.unit IS NOT NULL THEN w.own_feature END AS own_feature, s.product, s.feature_kind, s.feature, s.agent_id, s.surface
 FROM walk w JOIN usage_series s USING (series_id) WHERE w.steps > 0 ORDER BY w.steps
 
 -- name: select_held_portion

@@ -15,6 +15,18 @@ FROM unnest($2::integer[], $3::text[]) AS d(organization_id, reason) ORDER BY or
 ON CONFLICT (organization_id, component, step) DO UPDATE SET reason = excluded.reason, attempts = q.attempts + 1, failed_last_at = now(),
     retry_at = CASE WHEN $1 = 'sums' THEN 'infinity' ELSE now() + make_interval(secs => least(900, 5 * 2 ^ least(q.attempts, 10))) END
 
+-- name: select_waiting
+-- The organizations, of these, with catalog events that wait: further ones wait behind them.
+SELECT o.organization FROM quarantine q JOIN organizations o USING (organization_id)
+WHERE q.component = 'aggregator' AND q.step = 'catalog' AND o.organization = ANY($1::text[])
+
+-- name: await_turn
+-- Records that catalog events of these organizations wait for their turn, which is due at once. None has failed.
+INSERT INTO quarantine (organization_id, component, step, reason, attempts, retry_at)
+SELECT organization_id, 'aggregator', 'catalog', 'none failed: there are more catalog events than are applied at once', 0, now()
+FROM unnest($1::integer[]) AS organization_id ORDER BY organization_id
+ON CONFLICT (organization_id, component, step) DO UPDATE SET retry_at = now()
+
 -- name: insert_quarantined_records
 -- Stores records of organizations in quarantine, byte for byte.
 INSERT INTO quarantined_records (topic, organization_id, partition, kafka_offset, key, value, headers, received_at)
@@ -24,9 +36,9 @@ FROM unnest($2::integer[], $3::integer[], $4::bigint[], $5::bytea[], $6::bytea[]
 
 -- name: count_failing
 -- For each step of the aggregator, the number of organizations for which it fails, and of all known ones.
--- The limit of sums is not a failure.
+-- The limit of sums is not a failure, and neither is the wait for a turn.
 SELECT step, count(*) AS failing, (SELECT count(*) FROM organizations WHERE organization_id > 0) AS known
-FROM quarantine WHERE component = 'aggregator' AND step <> 'sums' GROUP BY step ORDER BY step
+FROM quarantine WHERE component = 'aggregator' AND step <> 'sums' AND attempts > 0 GROUP BY step ORDER BY step
 
 -- name: insert_unknown_zones
 -- Records organizations whose usage is held because the rules of their time zone are unknown.
@@ -41,7 +53,7 @@ DELETE FROM quarantine WHERE component = 'aggregator' AND step = 'time_zone' AND
 
 -- name: count_quarantined
 -- The number of organizations for which each component fails.
-SELECT component, count(DISTINCT organization_id) AS organizations FROM quarantine GROUP BY component
+SELECT component, count(DISTINCT organization_id) AS organizations FROM quarantine WHERE attempts > 0 GROUP BY component
 
 -- name: select_due
 -- Organizations for which a step is due to be retried.
