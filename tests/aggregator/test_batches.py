@@ -85,12 +85,16 @@ def test_columns_are_readable_records_to_the_dead_letter_limit(heads: Heads | No
         read(records_of(values), batch, heads)
         return batch
 
-    broken = [b'{"source":"/%d"}' % number for number in range(60)]
+    broken: list[bytes | dict[str, Any]] = [b'{"source":"/%d"}' % number for number in range(60)]
     good: list[bytes | dict[str, Any]] = [usage() for _ in range(60)]
-    limit = DeadLetterLimit(size=100)
-    limit.check(batch_of([*broken[:40], *good]))
-    limit.check(batch_of(good))
-    limit.check(batch_of([*broken[:30], *good]))
-    limit.check(batch_of([*good, *broken[:49]]))
-    with pytest.raises(DeadLetterLimitExceeded):
-        limit.check(batch_of(broken))
+    for several in (False, True):
+        limit = DeadLetterLimit(size=100)
+        limit.check(batch_of([*broken[:40], *good]), has_several=several)
+        limit.check(batch_of(good), has_several=several)
+        limit.check(batch_of([*broken[:30], *good]), has_several=several)
+        limit.check(batch_of([*good, *broken[:49]]), has_several=several)
+        if several:  # all of them have the key of one organization
+            limit.check(batch_of(broken), has_several=True)
+            broken[20] = b'{"source":"/s","subject":"org_other","id":"1"}'
+        with pytest.raises(DeadLetterLimitExceeded):
+            limit.check(batch_of(broken), has_several=several)

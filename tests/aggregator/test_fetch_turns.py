@@ -18,6 +18,7 @@ class At(NamedTuple):
     """A record, as far as fetching reads it."""
 
     offset: int
+    value: bytes = b""
 
 
 class Greedy:
@@ -63,6 +64,16 @@ async def test_each_partition_has_its_turn_and_a_batch_stays_within_its_limit() 
     batches = [await fetching.fetch(200, 10) for _ in range(8)]
     assert [[at.partition for at in batch] for batch in batches] == [[0], [1], [2], [3]] * 2
     assert {len(records) for batch in batches for records in batch.values()} == {10}
+
+
+async def test_a_batch_ends_with_its_bytes_and_each_partition_still_has_its_turn() -> None:
+    consumer = Greedy({at: [] for at in range(4)})
+    consumer.buffered = {at: [At(offset, b"x" * 1_000) for offset in range(2_000)] for at in PARTITIONS}
+    fetching = turns(consumer)
+    batches = [await fetching.fetch(200, 10_000, 600_000) for _ in range(8)]
+    assert [[at.partition for at in batch] for batch in batches] == [[0], [1], [2], [3]] * 2
+    assert {len(records) for batch in batches for records in batch.values()} == {1_000}
+    assert consumer.waits == 0
 
 
 async def test_small_partitions_share_a_batch_and_the_large_one_waits_for_none() -> None:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from aggregator.consumer.halves import halve
+from aggregator.consumer.halves import BATCH_S, FEW, halve, next_fetch_max
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.decode import DecodedBatch, empty_batch, read
 from support.data.factories import records, usage
@@ -54,3 +54,17 @@ def test_the_first_half_ends_where_the_second_begins() -> None:
     assert halves is not None
     assert [half.spans for half in halves] == [{0: (7, 8)}, {0: (9, 11)}]
     assert [half.last_received for half in halves] == [whole.last_received, whole.last_received]
+
+
+def test_a_batch_that_takes_long_is_followed_by_smaller_ones_and_those_by_larger_ones_again() -> None:
+    """Usage of all organizations waits for a batch, also for one that is full of another one's names."""
+    batch = empty_batch()
+    batch.spans[0] = (100, 30_099)
+    batch.spans[1] = (0, 9_999)
+    assert next_fetch_max(50_000, batch, BATCH_S * 4, 50_000) == 10_000
+    assert next_fetch_max(50_000, batch, BATCH_S * 400, 50_000) == FEW
+    assert next_fetch_max(500, batch, BATCH_S * 4, 50_000) == 500, "halved before"
+    size, steps = FEW, 0
+    while size < 50_000:
+        size, steps = next_fetch_max(size, batch, BATCH_S / 2, 50_000), steps + 1
+    assert (size, steps) == (50_000, 34)

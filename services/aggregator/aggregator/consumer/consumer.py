@@ -15,8 +15,8 @@ from runtime.postgres.pool import Pool
 
 from aggregator.backlog.backlog import Backlog
 from aggregator.catalog.reader import CatalogReader
-from aggregator.consumer.fetch_turns import FetchTurns
-from aggregator.consumer.halves import TooLarge, halve
+from aggregator.consumer.fetch_turns import FetchTurns, size_of
+from aggregator.consumer.halves import TooLarge, halve, next_fetch_max
 from aggregator.consumer.isolation import count_batch
 from aggregator.consumer.rerun import rerun
 from aggregator.consumer.stuck_detector import ConsumerState, StuckDetector
@@ -34,6 +34,9 @@ from aggregator.topic_identity import TopicIdentity, find_passed
 log = structlog.get_logger()
 DECODE_AT_ONCE = 1_000  # records, about four milliseconds; then the event loop can send data to Postgres
 FETCH_AT_ONCE = 10_000
+BATCH_BYTES_MAX = 32 * 2**20
+"""Bytes of a batch's records, decoded up to three times as many, and two batches are in memory. The longest events that ingest
+accepts have 10 kB: 50,000 of them, decoded, would take 1.5 GB."""
 BACKLOG_MIN = 2_000
 """Records of one fetch from which on a batch waits MORE_WAIT_MS for more, for at most COLLECT_S in all."""
 MORE_WAIT_MS = 50
@@ -65,7 +68,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._heads = Heads()
         self._batch_events_max = batch_events_max
         self._fetch_max = batch_events_max
-        """Size of the next batch in records: halved after a batch timed out, and a tenth larger after each success."""
+        """Size of the next batch in records: halved after a batch timed out, and see next_fetch_max."""
         self._slow = 0
         """Timeouts of this batch."""
         self._batch_interval_s = batch_interval_s
@@ -130,7 +133,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                 batch = await fetching
                 fetching = asyncio.create_task(self.fetch())
                 if self._guard is not None:
-                    self._guard.check(batch)
+                    self._guard.check(batch, has_several=self._catalog_reader.catalog.has_several)
                 await self.process_batch(batch)
         finally:
             fetching.cancel()
@@ -145,11 +148,12 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         self._fetch_due = clock() + self._batch_interval_s
         assignments, batch, ends = self._assignments, empty_batch(), clock() + COLLECT_S
         heads = self._next_heads()
-        left = self._fetch_max
-        while left > 0 and clock() < ends:
+        left, room = self._fetch_max, BATCH_BYTES_MAX
+        while left > 0 and room > 0 and clock() < ends:
             wanted = min(left, FETCH_AT_ONCE)
             try:
-                fetched = await self._fetch_turns.fetch(MORE_WAIT_MS if batch.spans else self._fetch_wait_ms, wanted)
+                wait_ms = MORE_WAIT_MS if batch.spans else self._fetch_wait_ms
+                fetched = await self._fetch_turns.fetch(wait_ms, wanted, room)
                 if self._failure is not None:
                     raise self._failure
             except Exception as error:
@@ -166,7 +170,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
                 return empty_batch()
             await self._read(fetched, positions, heads, batch)
             number = sum(map(len, fetched.values()))
-            left -= number
+            left, room = left - number, room - sum(map(size_of, fetched.values()))
             if number < min(wanted, BACKLOG_MIN):
                 break
         return batch
@@ -221,7 +225,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _process_at_once(self, batch: DecodedBatch) -> None:
         self._slow = 0
-        self.state.batch_began, began_s = time.monotonic(), time.time()
+        self.state.batch_began, began_s = (began := time.monotonic()), time.time()
         causes = traceparents(batch, LINKS_MAX) if self._tracing.is_on else ()
         with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
             result = await rerun(lambda: self._count(batch))
@@ -233,7 +237,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         # again, and partition_progress drops it.
         await self._commit(result)
         self.state.batch_began = None
-        self._fetch_max = min(self._batch_events_max, self._fetch_max + self._fetch_max // 10 + 1)
+        self._fetch_max = next_fetch_max(self._fetch_max, batch, time.monotonic() - began, self._batch_events_max)
 
     def take_trace_links(self) -> list[str]:
         """Traceparents for the totals that are published next. Another aggregator may publish our totals without these

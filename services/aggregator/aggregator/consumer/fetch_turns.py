@@ -1,5 +1,8 @@
 """Fetches from the assigned partitions in turn, so that none waits for the backlog of another."""
 
+from collections.abc import Iterable
+from math import inf
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from aggregator.domain.record import Record
@@ -7,6 +10,8 @@ from aggregator.domain.record import Record
 FRESH_WAIT_MS = 20
 FEW = 2_000
 """Records below which a fetch asks the broker once more: no backlog then."""
+AT_ONCE = 500
+"""Records that the client is asked for at once. Their size is known only then: a batch may be this much larger."""
 
 
 class FetchTurns:
@@ -24,30 +29,34 @@ class FetchTurns:
         self._turns: list[TopicPartition] = []
         self._failure: Exception | None = None
 
-    async def fetch(self, wait_ms: int, max_records: int) -> dict[TopicPartition, list[Record]]:
-        """At most `max_records` records by partition; empty when none came within the wait. A partition that fails does
-        not keep back the records of others: the next call raises its error."""
+    async def fetch(self, wait_ms: int, max_records: int, max_bytes: float = inf) -> dict[TopicPartition, list[Record]]:
+        """At most `max_records` records by partition, and none after `max_bytes` bytes; empty when none came within the
+        wait. A partition that fails does not keep back the records of others: the next call raises its error."""
         if self._failure is not None:
             raise self._failure
         assigned = self._consumer.assignment()
         self._turns = [at for at in self._turns if at in assigned]
         self._turns += [at for at in assigned if at not in self._turns]
         fetched: dict[TopicPartition, list[Record]] = {}
-        left = max_records
+        left, room = max_records, max_bytes
         for at in self._turns:
-            if left == 0:
-                break
-            try:
-                fetched.update(await self._consumer.getmany(at, timeout_ms=0, max_records=left))
-            except Exception as error:
-                self._failure = self._failure or error
-            left = max_records - sum(map(len, fetched.values()))
+            more = True
+            while more and left > 0 and room > 0:
+                try:
+                    wanted = min(left, AT_ONCE)
+                    records = (await self._consumer.getmany(at, timeout_ms=0, max_records=wanted)).get(at, [])
+                except Exception as error:
+                    self._failure = self._failure or error
+                    break
+                if records:
+                    fetched.setdefault(at, []).extend(records)
+                left, room, more = left - len(records), room - size_of(records), len(records) == wanted
         if self._failure is not None and not fetched:
             raise self._failure
         if not fetched:
-            fetched = await self._consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
-        elif max_records - left < min(FEW, max_records) and self._failure is None:
-            await self._add_fresh(fetched, left)
+            fetched = await self._consumer.getmany(timeout_ms=wait_ms, max_records=min(FEW, max_records))
+        elif max_records - left < min(FEW, max_records) and room > 0 and self._failure is None:
+            await self._add_fresh(fetched, min(FEW, left))
         self._turns.sort(key=fetched.__contains__)  # stable: served partitions go to the end
         return fetched
 
@@ -62,3 +71,8 @@ class FetchTurns:
             # A position that was moved back in the meantime delivers records again.
             last = known[-1].offset if known else -1
             known.extend(record for record in records if record.offset > last)
+
+
+def size_of(records: Iterable[Record]) -> int:
+    """Bytes of the values of records."""
+    return sum(len(record.value or b"") for record in records)

@@ -113,6 +113,11 @@ class Catalog:
         self.card.add(from_record(Rate, row) for row in rates)
         self.version, self.changes = version, changes
 
+    @property
+    def has_several(self) -> bool:
+        """Whether more than one organization is known."""
+        return len(self.organizations.keys() - {""}) > 1
+
     def make_room(self) -> None:
         """Drop the numbers of series or attributions when there are too many, before those of a batch are learned."""
         if len(self.folded_series) > FOLDED_MAX:
