@@ -47,7 +47,7 @@ async def _write(request: Request, pool: Pool, *, records: bool) -> float:
             asked = asked_by(query, "usage", planned.days)
             recording = await begin_recording(request, session, principal, asked, "usage.csv", writer)
             assert recording is not None
-            pieces = record_planned(planned, recording)
+            pieces = record_planned(planned, recording, session)
         else:
             pieces = write_file(writer, planned.parts(None))
         async for piece in pieces:

@@ -1,10 +1,12 @@
-"""Long computations: other requests are answered meanwhile, and organizations take turns."""
+"""Turns: of organizations in long computations, while other requests are answered, and of the requests of an organization."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from runtime.postgres.line import Line
 
@@ -59,3 +61,22 @@ async def compute_long(
             return await asyncio.shield(running)
         finally:
             await asyncio.wait([running])  # a cancelled request keeps its place until the thread is free
+
+
+class OneByOne:
+    """Lets one request of an organization run at a time, in the order in which they came.
+
+    For what Postgres does one by one anyway: a request that waits for a lock there holds a connection, which other organizations
+    then lack.
+    """
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, organization: str) -> AsyncIterator[None]:
+        lock = self._locks.get(organization)
+        if lock is None:
+            lock = self._locks[organization] = asyncio.Lock()
+        async with lock:
+            yield

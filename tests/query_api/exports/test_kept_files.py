@@ -165,7 +165,7 @@ async def test_files_older_than_the_ledger_are_the_first_to_go(open_api: OpenApi
     async def change() -> None:
         await db.execute("UPDATE usage_daily SET credits = credits + 1")
 
-    limits = ExportLimits(organization_bytes=int(size + 3.5 * of_lines), of_request=1)
+    limits = ExportLimits(organization_bytes=int(size + 3.95 * of_lines), of_request=1)
     async with open_api(export_limits=limits) as api:
         files = []
         for day in (465, 466, 467, 468):

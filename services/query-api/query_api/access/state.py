@@ -17,6 +17,7 @@ from query_api.auth.oidc import Issuer
 from query_api.auth.tokens import Verifier
 from query_api.db.cache import VersionedCache
 from query_api.db.replica import Replica
+from query_api.turns import OneByOne
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ExportLimits(NamedTuple):
     kept_for: timedelta = timedelta(days=466)
     """As long as the ledger: older files are the first to go."""
     organization_bytes: int = 256 * 1024 * 1024
-    """Of lines; what several files have counts once."""
+    """Of lines; what several files have counts once. Beyond it, room is made for several files at once: an eighth."""
     file_bytes: int = 16 * 1024 * 1024
     """Of lines of one file, which are in memory until it is sent. Of a larger file only the manifest is kept."""
     of_request: int = 12
@@ -70,6 +71,8 @@ class AppState:
     export_key: SigningKey | None = None
     """Signs manifests of files. None: they are unsigned."""
     export_limits: ExportLimits = field(default_factory=ExportLimits)
+    recording: OneByOne = field(default_factory=OneByOne)
+    """Files are recorded one by one."""
     zones: ZoneRules = field(default_factory=zone_rules)
     refusals: Refusals = field(default_factory=Refusals)
     cache: VersionedCache = field(default_factory=VersionedCache)

@@ -58,14 +58,15 @@ async def send_planned(
     await audit_export(request, principal, name)
     if recording is None:
         return FileResponse(write_file(planned.writer, planned.parts(None)), name, planned.writer.media_type)
-    pieces = record_planned(planned, recording)
+    pieces = record_planned(planned, recording, session)
     return FileResponse(pieces, name, planned.writer.media_type, headers=recording.headers)
 
 
-def record_planned(planned: Planned, recording: Recording) -> AsyncGenerator[bytes, None]:
-    """The file, which is recorded when it was read."""
+def record_planned(planned: Planned, recording: Recording, session: ReadSession) -> AsyncGenerator[bytes, None]:
+    """The file, which is recorded when it was read, after the session."""
     measured, keeper = Measured(planned.columns, planned.column, planned.credits), recording.keeper
-    return recording.record(write_file(planned.writer, measured.read(planned.parts(keeper), keeper)), measured)
+    pieces = write_file(planned.writer, measured.read(planned.parts(keeper), keeper))
+    return recording.record(pieces, measured, session.finish)
 
 
 def asked_by(query: RangeQuery, dataset: Dataset, days: Days) -> Asked:

@@ -73,10 +73,10 @@ async def insert_export(session: WriteSession, limits: ExportLimits, new: NewMan
         rows = [(of, number, at, *part) for at, part in enumerate(kept.parts)]
         await connection.executemany(SQL["insert_export_lines"], rows)
     expired, few = new.made_at - limits.kept_for, limits.of_request
-    removed = await connection.execute(SQL["delete_manifests_of_removed"], of)
-    old = await connection.execute(SQL["delete_old_manifests"], of, limits.manifests, number, few, expired)
-    if {removed, old} != {"DELETE 0"}:
-        await connection.execute(SQL["delete_unused_blocks"], of)
+    await connection.execute(SQL["delete_manifests_of_removed"], of)
+    old = await connection.fetch(SQL["delete_old_manifests"], of, limits.manifests, number, few, expired)
+    if old:
+        await connection.execute(SQL["delete_unused_of_blocks"], of, [row["block"] for row in old])
     if await connection.fetchval(SQL["sum_kept_bytes"], of) > limits.organization_bytes:
         await connection.execute(SQL["delete_old_lines"], of, limits.organization_bytes, number, few, expired)
         await connection.execute(SQL["delete_unused_blocks"], of)

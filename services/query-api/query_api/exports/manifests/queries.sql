@@ -33,8 +33,14 @@ INSERT INTO export_blocks (organization_id, block, data) VALUES ($1, $2, $3)
 -- A part of what is kept of a file.
 INSERT INTO export_lines (organization_id, export_id, position, first_on, begins_at, labels_block, lines_block) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
+-- name: delete_unused_of_blocks
+-- Those of these blocks that no file of the organization has any longer.
+DELETE FROM export_blocks b WHERE organization_id = $1 AND block = ANY($2::bytea[])
+    AND NOT EXISTS (SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.lines_block = b.block)
+    AND NOT EXISTS (SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.labels_block = b.block)
+
 -- name: delete_unused_blocks
--- Blocks that no file of the organization has any longer.
+-- All blocks that no file of the organization has any longer. The release before leaves them.
 DELETE FROM export_blocks b WHERE organization_id = $1
     AND NOT EXISTS (SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.lines_block = b.block)
     AND NOT EXISTS (SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.labels_block = b.block)
@@ -56,6 +62,7 @@ DELETE FROM export_manifests m WHERE organization_id = $1 AND (EXISTS (
 -- Keeps $2 manifests of an organization: $3, the newest $4 of each request by age, then the next $4 of each, and so on.
 -- Those before $5 are the first to go.
 -- Between the first and the newest of the same bytes, repeats count as the oldest of their request.
+-- Returns the blocks that the deleted ones had.
 WITH same AS (
     SELECT export_id, made_at, coalesce(request, uuid_send(export_id)) AS asked,
         row_number() OVER (bytes ORDER BY made_at, export_id DESC) > 1 AND row_number() OVER (bytes ORDER BY made_at DESC, export_id) > 1
@@ -64,12 +71,18 @@ WITH same AS (
     WINDOW bytes AS (PARTITION BY coalesce(request, uuid_send(export_id)), sha256)
 ), ranked AS (
     SELECT export_id, made_at, row_number() OVER (PARTITION BY asked ORDER BY is_repeat, made_at DESC, export_id) AS rank FROM same
+), old AS (
+    SELECT export_id FROM ranked ORDER BY export_id <> $3, made_at < $5, (rank - 1) / $4, made_at DESC, export_id OFFSET $2
+), lines AS (
+    DELETE FROM export_lines l USING old o WHERE l.organization_id = $1 AND l.export_id = o.export_id RETURNING l.lines_block, l.labels_block
+), manifests AS (
+    DELETE FROM export_manifests m USING old o WHERE m.organization_id = $1 AND m.export_id = o.export_id
 )
-DELETE FROM export_manifests WHERE organization_id = $1 AND export_id IN (
-    SELECT export_id FROM ranked ORDER BY export_id <> $3, made_at < $5, (rank - 1) / $4, made_at DESC, export_id OFFSET $2)
+SELECT lines_block AS block FROM lines WHERE lines_block IS NOT NULL
+UNION SELECT labels_block FROM lines WHERE labels_block IS NOT NULL
 
 -- name: delete_old_lines
--- Keeps $2 bytes of blocks of an organization, in the order of delete_old_manifests.
+-- Keeps 7/8 of $2 bytes of blocks of an organization, in the order of delete_old_manifests; of $3 alone up to all of them.
 -- Only files of which lines are kept count.
 -- A block counts for the first file in this order that has it.
 WITH same AS (
@@ -97,7 +110,7 @@ WITH same AS (
 ), summed AS (
     SELECT p.export_id, sum(o.bytes) OVER (ORDER BY p.place) AS bytes FROM placed p LEFT JOIN of_places o USING (place)
 ), forgotten AS (
-    SELECT export_id FROM summed WHERE bytes > $2
+    SELECT export_id FROM summed WHERE bytes > CASE WHEN export_id = $3 THEN $2::bigint ELSE $2 / 8 * 7 END
 ), of_release_before AS (
     UPDATE export_manifests m SET kept_bytes = NULL FROM forgotten f
     WHERE m.organization_id = $1 AND m.export_id = f.export_id AND m.kept_bytes IS NOT NULL
@@ -106,12 +119,16 @@ DELETE FROM export_lines l USING forgotten f WHERE l.organization_id = $1 AND l.
 
 -- name: select_manifests
 -- The newest manifests of an organization that shows $2 of people, without those that reveal more of them.
+WITH newest AS MATERIALIZED (
+    SELECT export_id, made_at, manifest, signature, kept_bytes FROM export_manifests m
+    WHERE organization_id = $1 AND (people IS NULL OR people = $2 AND NOT EXISTS (
+        SELECT FROM actors a WHERE a.organization_id = $1 AND a.event_offset > m.people_version[1] AND a.removed
+    ) AND NOT EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))
+    ORDER BY made_at DESC, export_id LIMIT $3
+)
 SELECT manifest, signature IS NOT NULL AS is_signed, (kept_bytes IS NOT NULL OR EXISTS (
-    SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.export_id = m.export_id AND l.position = 0)) AS is_kept FROM export_manifests m
-WHERE organization_id = $1 AND (people IS NULL OR people = $2 AND NOT EXISTS (
-    SELECT FROM actors a WHERE a.organization_id = $1 AND a.event_offset > m.people_version[1] AND a.removed
-) AND NOT EXISTS (SELECT FROM catalog_reloads r WHERE r.organization_id = $1 AND r.reload_id > m.people_version[2]))
-ORDER BY made_at DESC, export_id LIMIT $3
+    SELECT FROM export_lines l WHERE l.organization_id = $1 AND l.export_id = n.export_id AND l.position = 0)) AS is_kept FROM newest n
+ORDER BY made_at DESC, export_id
 
 -- name: select_actors_version
 -- The newest event of an actor of an organization, and the newest one that was applied late.

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from hashlib import sha256
 from importlib.metadata import version
@@ -32,6 +32,7 @@ from query_api.exports.manifests.queries import (
     select_rules,
 )
 from query_api.freshness.queries import select_watermark
+from query_api.turns import OneByOne
 
 HEADER = "Flexcredits-Export"
 
@@ -69,6 +70,7 @@ class Store(NamedTuple):
     pool: Pool
     key: SigningKey | None
     limits: ExportLimits
+    one_by_one: OneByOne
 
 
 class Recording:
@@ -84,13 +86,19 @@ class Recording:
     def headers(self) -> dict[str, str]:
         return {HEADER: self._about.export_id}
 
-    async def record(self, pieces: AsyncGenerator[bytes, None], measured: Measured) -> AsyncGenerator[bytes, None]:
-        """The pieces of the file. The client learns that the file is whole only after it is recorded."""
+    async def record(
+        self, pieces: AsyncGenerator[bytes, None], measured: Measured, finish: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[bytes, None]:
+        """The pieces of the file. The client learns that the file is whole only after it is recorded.
+
+        `finish` gives back the connection that they were read from, before others are waited for.
+        """
         async with aclosing(pieces):
             async for piece in pieces:
                 self._hash.update(piece)
                 self._bytes += len(piece)
                 yield piece
+        await finish()
         await self._save(measured)
 
     async def _save(self, measured: Measured) -> None:
@@ -105,8 +113,9 @@ class Recording:
             UUID(about.export_id), about.made_at, text, signature, self._request, digest, about.people,
             about.state.people_version if about.people else None,
         )  # fmt: skip
-        async with write_as(self._store.pool, about.organization) as session:
-            await insert_export(session, self._store.limits, new, kept)
+        pool, limits, one_by_one = self._store.pool, self._store.limits, self._store.one_by_one
+        async with one_by_one.turn(about.organization), write_as(pool, about.organization) as session:
+            await insert_export(session, limits, new, kept)
 
 
 async def begin_recording(
@@ -123,4 +132,5 @@ async def begin_recording(
         session.organization.people if asked.is_by_people else None, program(), app.topic, state,
     )  # fmt: skip
     key = json.dumps([principal.subject, asked.dataset, writer.extension, asked.parameters], sort_keys=True)
-    return Recording(about, sha256(key.encode()).digest(), Store(app.pool, app.export_key, app.export_limits))
+    store = Store(app.pool, app.export_key, app.export_limits, app.recording)
+    return Recording(about, sha256(key.encode()).digest(), store)
