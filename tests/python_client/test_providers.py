@@ -101,6 +101,20 @@ INTERACTION = {
         "total_thought_tokens": 64, "total_tokens": 908, "input_tokens_by_modality": [{"modality": "text", "tokens": 700}],
     },
 }  # fmt: skip
+XAI = {
+    "id": "1", "object": "chat.completion", "model": "grok-4", "choices": [],
+    "usage": {
+        "prompt_tokens": 812, "completion_tokens": 32, "total_tokens": 908, "prompt_tokens_details": {"cached_tokens": 512},
+        "completion_tokens_details": {"reasoning_tokens": 64},
+    },
+}  # fmt: skip
+DEEPSEEK = {
+    "id": "1", "object": "chat.completion", "model": "deepseek-reasoner", "choices": [],
+    "usage": {
+        "prompt_tokens": 812, "completion_tokens": 96, "total_tokens": 908, "prompt_cache_hit_tokens": 512,
+        "prompt_cache_miss_tokens": 300, "completion_tokens_details": {"reasoning_tokens": 64},
+    },
+}  # fmt: skip
 COHERE_1 = {"text": "", "meta": {"billed_units": {"input_tokens": 12.0, "output_tokens": 96.0}, "tokens": {}}}
 
 TABLE: list[tuple[str, Any, str, dict[str, int]]] = [
@@ -115,6 +129,8 @@ TABLE: list[tuple[str, Any, str, dict[str, int]]] = [
     ("openai_responses", REALTIME, "", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96}),
     ("anthropic", COMPACTED, "claude-opus-5", {"input_tokens": 1842, "cached_input_tokens": 512, "cache_write_input_tokens": 230, "output_tokens": 296, "reasoning_output_tokens": 64}),
     ("gemini_interactions", INTERACTION, "gemini-3-pro", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96, "reasoning_output_tokens": 64}),
+    ("openai_chat", XAI, "grok-4", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96, "reasoning_output_tokens": 64}),
+    ("openai_chat", DEEPSEEK, "deepseek-reasoner", {"input_tokens": 812, "cached_input_tokens": 512, "output_tokens": 96, "reasoning_output_tokens": 64}),
 ]  # fmt: skip
 
 
@@ -198,6 +214,11 @@ STREAMS = [
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {
             "output_tokens": 96, "output_tokens_details": {"thinking_tokens": 64}, "iterations": COMPACTED["usage"]["iterations"]}},
     ], TABLE[9][3]),
+    ("openai_chat", [
+        {"model": "grok-4", "choices": [{"delta": {"content": "a"}}], "usage": {
+            "prompt_tokens": 812, "completion_tokens": 1, "total_tokens": 877, "completion_tokens_details": {"reasoning_tokens": 64}}},
+        {"model": "grok-4", "choices": [], "usage": XAI["usage"]},
+    ], TABLE[11][3]),
     ("cohere", [{"event_type": "text-generation", "text": "a"}, {"event_type": "stream-end", "response": COHERE_1}], TABLE[7][3]),
 ]  # fmt: skip
 
@@ -226,6 +247,14 @@ def test_cache_writes_of_an_hour_are_a_part_on_request() -> None:
         "input_tokens": 100, "cached_input_tokens": 512, "cache_write_input_tokens": 50, CACHE_WRITE_1H: 150,
         "output_tokens": 32, "reasoning_output_tokens": 64,
     }  # fmt: skip
+
+
+def test_cache_writes_of_an_hour_are_a_part_at_bedrock_too() -> None:
+    details = [{"ttl": "1h", "inputTokens": 150}, {"ttl": "5m", "inputTokens": 50}]
+    answer = BEDROCK | {"usage": BEDROCK["usage"] | {"cacheDetails": details}}
+    for form in (answer, as_object(answer)):
+        assert read_usage(form, units=(CACHE_WRITE_1H,)).quantities == {CACHE_WRITE_1H: 150}
+    assert read_usage(BEDROCK, units=(CACHE_WRITE_1H,)).quantities == {}
 
 
 def test_chosen_units_still_have_everything_in_the_totals() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from flexcredits_client.errors import FlexCreditsError
-from flexcredits_client.providers.rules import INPUT, MODELS, OUTPUT, PART_OF, PLACES, RULES, UNITS, Rule
+from flexcredits_client.providers.rules import INPUT, MODELS, OUTPUT, PART_OF, PLACES, REASONING, RULES, UNITS, Rule
 
 COUNT_MAX = 10**9
 """What an event can have."""
@@ -68,9 +68,17 @@ class Collected:
             unit: sum((first_number(usage, path) for usage in usages for path in paths), start=0)
             for unit, paths in RULES[name].units.items()
         }
+        if is_beside_the_output(counts, first_number(self._usage, RULES[name].total)):
+            counts[OUTPUT] += counts[REASONING]
         if not any(counts.values()):
             raise UnknownUsage(f"the usage of {name} has no count above 0")
         return ReadUsage(name, self._model, chosen(consistent(counts), units))
+
+
+def is_beside_the_output(counts: Mapping[str, Decimal | int], total: Decimal | int) -> bool:
+    """Whether the total of all tokens counts the reasoning beside the output."""
+    reasoning = counts.get(REASONING, 0)
+    return reasoning > 0 and total == counts[INPUT] + counts[OUTPUT] + reasoning
 
 
 def beside(usage: object, rule: Rule) -> list[object]:
@@ -102,9 +110,14 @@ def model_of(chunk: object) -> str:
 
 
 def get(container: object, path: str) -> Any:
-    """The value at a path of names, in objects and dicts."""
-    for name in path.split("."):
+    """The value at a path of names, in objects and dicts. `name[key=value]` is an entry of a list."""
+    for step in path.split("."):
+        name, _, entry = step.partition("[")
         container = container.get(name) if isinstance(container, Mapping) else getattr(container, name, None)
+        if entry:
+            key, _, value = entry.rstrip("]").partition("=")
+            entries = container if isinstance(container, list) else []
+            container = next((each for each in entries if get(each, key) == value), None)
         if container is None:
             return None
     return container
@@ -138,10 +151,16 @@ def chosen(counts: Mapping[str, Decimal | int], units: Collection[str]) -> dict[
 MARKS = (*{mark for rule in RULES.values() for mark in rule.marks} - {"tokens"}, "tokens.input_tokens")
 FIELDS = tuple(
     dict.fromkeys(
-        path.partition(".")[0]
+        path.partition(".")[0].partition("[")[0]
         for rule in RULES.values()
-        for field in (*rule.marks, *(rule.beside or ())[:1], *(path for paths in rule.units.values() for path in paths))
+        for field in (
+            *rule.marks,
+            rule.total,
+            *(rule.beside or ())[:1],
+            *(path for paths in rule.units.values() for path in paths),
+        )
         for path in field.split("|")
+        if path
     )
 )
 """Top-level fields of a usage that a rule reads."""

@@ -24,28 +24,36 @@ PART_OF = {CACHED: INPUT, CACHE_WRITE: INPUT, REASONING: OUTPUT, CACHE_WRITE_1H:
 
 class Rule(NamedTuple):
     """`marks`: a usage with one of these fields is of this kind. `units`: the fields that add up to a unit, by their path
-    in the usage; of a path with alternatives (`a|b`) the first that is there counts."""
+    in the usage; of a path with alternatives (`a|b`) the first that is there counts. `a[b=c]` is the entry of the list
+    `a` whose `b` is `c`."""
 
     marks: tuple[str, ...]
     units: dict[str, tuple[str, ...]]
     source: str
     beside: tuple[str, str] | None = None
     """A list in the usage, and the `type` of those entries in it that are not in the usage's own counts."""
+    total: str = ""
+    """The field of all tokens, if reasoning is beside the output at some providers of this kind: where the total is the
+    sum of input, output and reasoning."""
 
 
 RULES = {
-    # Cached, written and reasoning tokens are inside the totals.
+    # Cached, written and reasoning tokens are inside the totals. At xAI reasoning is beside the output; DeepSeek has another
+    # name for cached tokens.
     "openai_chat": Rule(
         ("prompt_tokens",),
         {
             INPUT: ("prompt_tokens",),
-            CACHED: ("prompt_tokens_details.cached_tokens",),
+            CACHED: ("prompt_tokens_details.cached_tokens|prompt_cache_hit_tokens",),
             CACHE_WRITE: ("prompt_tokens_details.cache_write_tokens",),
             OUTPUT: ("completion_tokens",),
             REASONING: ("completion_tokens_details.reasoning_tokens",),
         },
         "openai 3.57.0: openai/types/completion_usage.py; mistralai 3.7.0: client/models/usageinfo.py; "
-        "docs.mistral.ai/inference/conversations/advanced/prompt-caching",
+        "docs.mistral.ai/inference/conversations/advanced/prompt-caching; "
+        "langchain-xai 1.3.0, langchain-deepseek 1.1.1: chat_models.py; "
+        "docs.x.ai/docs/key-information/consumption-and-rate-limits",
+        total="total_tokens",
     ),
     # Gemini's interactions: thoughts and prompts of tools are beside the totals, cached content is in the input.
     "gemini_interactions": Rule(
@@ -69,6 +77,7 @@ RULES = {
             REASONING: ("output_tokens_details.reasoning_tokens",),
         },
         "openai 3.57.0: openai/types/responses/response_usage.py, openai/types/realtime/realtime_response_usage.py",
+        total="total_tokens",
     ),
     # "Total input tokens in a request is the summation of input_tokens, cache_creation_input_tokens, and
     # cache_read_input_tokens." Thinking is inside output_tokens. "A `compaction` entry's tokens are not included in the
@@ -108,9 +117,10 @@ RULES = {
             INPUT: ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens"),
             CACHED: ("cacheReadInputTokens",),
             CACHE_WRITE: ("cacheWriteInputTokens",),
+            CACHE_WRITE_1H: ("cacheDetails[ttl=1h].inputTokens",),
             OUTPUT: ("outputTokens",),
         },
-        "boto3 1.44.8: bedrock-runtime service-2.json, TokenUsage; "
+        "boto3 1.44.8: bedrock-runtime service-2.json, TokenUsage, CacheDetail; "
         "docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html",
     ),
     # Cohere charges billed_units, which leave out its own prompts. cached_tokens are a part of `tokens`, not of billed_units.
