@@ -122,7 +122,7 @@ def test_a_call_of_a_coding_assistant_counts_once(name: str, file: str, feature:
 def span(**attributes: Any) -> bytes:
     view = {
         "resource": {},
-        "scope": {"name": "x", "version": "", "attributes": {}},
+        "scope": {"name": attributes.pop("scope", "x"), "version": "", "attributes": {}},
         "span": {
             "name": "chat",
             "kind": "client",
@@ -180,6 +180,38 @@ def test_old_and_new_names_of_attributes(attributes: dict[str, Any]) -> None:
     usage = try_span(**attributes)
     assert isinstance(usage, Usage)
     assert amounts(usage) == {"input_tokens": 10, "cached_input_tokens": 4, "output_tokens": 2}
+
+
+BEDROCK = {
+    "gen_ai__operation__name": "chat",
+    "gen_ai__request__model": "anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "gen_ai__usage__input_tokens": 50,
+    "gen_ai__usage__output_tokens": 120,
+}
+"""What both instrumentations of boto3 report (findings/otel-bedrock-input-without-cached-tokens.sh)."""
+BEDROCK_SCOPES = ("opentelemetry.instrumentation.botocore.bedrock-runtime", "opentelemetry.instrumentation.bedrock")
+
+
+@pytest.mark.parametrize("scope", BEDROCK_SCOPES)
+@pytest.mark.parametrize(
+    ("cached", "expected"),
+    [
+        ({}, {"input_tokens": 50}),
+        ({"cache_read": 900}, {"uncached_input_tokens": 50, "cached_input_tokens": 900}),
+        ({"cache_creation": 100}, {"uncached_input_tokens": 50, "cache_write_input_tokens": 100}),
+        (
+            {"cache_read": 900, "cache_creation": 100},
+            {"uncached_input_tokens": 50, "cached_input_tokens": 900, "cache_write_input_tokens": 100},
+        ),
+    ],
+)
+def test_cached_tokens_beside_the_input_of_bedrock(
+    scope: str, cached: dict[str, int], expected: dict[str, int]
+) -> None:
+    counts = {f"gen_ai__usage__{name}__input_tokens": count for name, count in cached.items()}
+    usage = try_span(scope=scope, **BEDROCK, **counts)
+    assert isinstance(usage, Usage)
+    assert amounts(usage) == expected | {"output_tokens": 120}
 
 
 def test_a_call_without_token_counts_is_refused_and_not_counted_as_zero() -> None:
