@@ -188,6 +188,32 @@ async def test_the_reconciliation_is_divided_by_groups_and_people(
         await assert_fits(visit, f"reconciliation by person in {scheme}")
 
 
+async def test_the_chart_of_a_person_has_hours(people: WholeStack, browser: Browser) -> None:
+    today = datetime.now(UTC).date()
+    days = f"from={today - timedelta(days=1)}&to={today + timedelta(days=1)}"
+    async with visiting(browser, people.origin) as visit:
+        await visit.sign_in(Who(NAMED), f"/?product=agents&{days}&chart=table&actor=usr_ada")
+        chart = visit.page.get_by_role("region", name="Credits over time")
+        await chart.get_by_text("Hour", exact=True).click()
+        await expect(visit.page).to_have_url(re.compile("interval=hour"))
+        await expect(chart.get_by_role("heading")).to_contain_text("times in")
+        totals = visit.of_test_id("trend-table").locator("tbody tr")
+        await expect(totals.nth(12)).to_be_visible()
+        cells = await totals.evaluate_all(
+            "rows => rows.map(row => [...row.querySelectorAll('td')].at(-1).dataset.hint)"
+        )
+        assert sum(decimal(cell) for cell in cells) == Decimal(14)
+        assert 1 <= sum(decimal(cell) > 0 for cell in cells) <= 2  # they began twenty minutes ago
+        await visit.assert_accessible("hours of a person")
+        visit.expected.append(r"status of 422")
+        days = f"from={today - timedelta(days=40)}&to={today}"
+        await visit.page.goto(f"{people.origin}/?product=agents&{days}&actor=usr_ada&interval=hour")
+        await expect(chart.get_by_role("alert")).to_contain_text("allows up to 31 days")
+        await chart.get_by_text("Day", exact=True).click()
+        await expect(visit.page).to_have_url(re.compile("interval=day"))
+        await expect(chart.get_by_role("slider", name="Credits by day")).to_be_visible()
+
+
 async def test_an_agents_panel_shows_who_uses_it(people: WholeStack, browser: Browser) -> None:
     async with visiting(browser, people.origin) as visit:
         await visit.sign_in(Who(NAMED), "/?range=all&product=agents")

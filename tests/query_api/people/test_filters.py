@@ -2,8 +2,11 @@
 
 import csv
 import io
+import re
 
 import pytest
+from flexcredits_cli.machine.state_folder import REPOSITORY
+from query_api.attributions import hours
 from support.clients.export_files import read_parquet
 from support.data.people_usage import PeopleRows
 from support.data.table_rows import TableRows
@@ -20,6 +23,7 @@ def micro(text: str) -> int:
 @pytest.fixture
 async def acme(db: TableRows) -> PeopleRows:
     rows = PeopleRows(db, await db.organization())
+    await db.execute("SELECT ensure_rollup_partition('2026-10-01'), ensure_rollup_partition('2026-11-01')")
     await rows.configure(label_keys=["project"])
     await rows.group("sales")
     await rows.group("sales/emea", parent="sales")
@@ -72,6 +76,10 @@ async def test_tables_and_charts_of_one(
         typed = (await read_parquet(api, f"/api/v1/export/{file}product=agents&{NOVEMBER}&{who}")).to_pylist()
         credits = sum(line["credits"] for line in typed if line.get("is_leaf", True) or not leaves_only)
         assert int(credits * 1_000_000) == micro(breakdown["total"]), file
+    for group_by in ("product", "category", "feature", "agent", "surface"):
+        by_hour = await api.get(f"/api/v1/trend?product=agents&group_by={group_by}&interval=hour&{NOVEMBER}&{who}")
+        assert by_hour["total"] == breakdown["total"]
+        assert {bucket["start_at"][11:16] for bucket in by_hour["buckets"] if bucket["events"]} <= {"12:00"}
     people = await api.get(f"/api/v1/usage/people?product=agents&{NOVEMBER}&{who}")
     assert people["total"] == breakdown["total"]
     for agent in agents:
@@ -100,10 +108,51 @@ async def test_a_label_that_is_not_declared_is_refused(api: Api, acme: PeopleRow
     assert (await api.ask(f"/api/v1/{path}&label=secret:x")).status_code == 422
 
 
-async def test_hours_of_an_actor_are_refused(api: Api, acme: PeopleRows) -> None:
-    day = "from=2026-11-15&to=2026-11-15&actor=ada"
-    assert (await api.ask(f"/api/v1/trend?{day}&interval=hour")).status_code == 422
-    assert (await api.get(f"/api/v1/trend?{day}"))["interval"] == "day"
+DAY = "/api/v1/trend?from=2026-11-15&to=2026-11-15"
+
+
+async def test_hours_of_an_actor_are_refused_unless_the_ledger_has_all_events_of_the_days(
+    api: Api, acme: PeopleRows
+) -> None:
+    await acme.use("ada", "2026-11-15", 5, events=2)  # not in the ledger
+    answer = await api.ask(f"{DAY}&interval=hour&actor=ada")
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "interval")
+    assert "not kept" in answer.text
+    assert (await api.get(f"{DAY}&interval=hour&actor=unknown"))["total"] == "0.000000"
+    assert (await api.get(f"{DAY}&actor=ada"))["interval"] == "day"
+
+
+async def test_hours_have_events_whose_ids_are_old_new_or_without_a_day(api: Api, acme: PeopleRows) -> None:
+    """They are in other partitions of the ledger."""
+    november_15 = 20_772
+    buckets = (-3, november_15 - 1, november_15, november_15 + 1, november_15 - 40, november_15 + 4)
+    for bucket in buckets:
+        await acme.db.execute("SELECT ensure_ledger_partition($1)", bucket)
+    for number, bucket in enumerate(buckets):
+        await acme.use("eve", "2026-11-15", 10**number, at=f"0{number}:00", bucket=bucket)
+        trend = await api.get(f"{DAY}&interval=hour&actor=eve")
+        assert [micro(hour["total"]) for hour in trend["buckets"][: number + 1]] == [10**at for at in range(number + 1)]
+        assert micro(trend["total"]) == int("1" * (number + 1))
+
+
+async def test_hours_of_too_many_events_are_refused(api: Api, acme: PeopleRows) -> None:
+    await acme.use("eve", "2026-11-15", 1, events=200_001)
+    answer = await api.ask(f"{DAY}&interval=hour&actor=eve")
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "interval")
+    assert "200,000" in answer.text
+
+
+async def test_hours_of_a_large_ledger_need_an_index(
+    api: Api, acme: PeopleRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hours, "BYTES_MAX", 0)
+    answer = await api.ask(f"{DAY}&interval=hour&actor=ada")
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "interval")
+    assert "operator can build an index" in answer.text
+    described = re.search("CREATE INDEX usage_ledger_of_people[^;]*", (REPOSITORY / "docs/people.md").read_text())
+    assert described is not None
+    await acme.db.execute(described[0])
+    assert (await api.get(f"{DAY}&interval=hour&actor=ada"))["total"] == "0.000020"
 
 
 async def test_the_tag_of_a_breakdown_changes_when_a_person_moves(api: Api, acme: PeopleRows) -> None:

@@ -3,14 +3,15 @@
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from datetime import date, timedelta
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 import pytest
+from flexcredits_schemas.events import PRODUCTS
 from support.data.people import GROUPS, LABEL_KEYS, LABELS, PEOPLE, SERVICE_ACCOUNTS
 from support.data.random_history import FIRST, PERIODS, catalog_events, random_history, the_rate
 from support.infra.stack import Database
@@ -182,18 +183,58 @@ async def check_filters(api: Api, known: Model) -> None:
         answer = await api.get(f"{path}&by=group&actor={actor}")
         shown = () if known.directory.is_removed(actor) else uses  # of removed people only the sum is shown
         assert (micro(answer["total"]), answer["events"]) == sums_of(use for use in shown if use.who.actor == actor)
+        await check_hours(api, known, [use for use in shown if use.who.actor == actor], f"actor={quote(actor)}")
     for group in GROUPS:
         for now in (False, True):
             answer = await api.get(f"{path}&group={group}&membership={'now' if now else 'then'}")
             inside = [use for use in uses if is_below(known, use, group, as_now=now)]
             assert (micro(answer["total"]), answer["events"]) == sums_of(inside), (group, now)
             await check_deleted_agents(api, known, inside, f"group={group}&membership={'now' if now else 'then'}")
+            await check_hours(api, known, inside, f"group={group}&membership={'now' if now else 'then'}")
     for key in LABEL_KEYS:
         for value in LABELS[key]:
             answer = await api.get(f"{path}&label={quote(f'{key}:{value}')}")
             kept = [use for use in uses if (key, value) in use.who.labels]
             assert (micro(answer["total"]), answer["events"]) == sums_of(kept), value
             await check_deleted_agents(api, known, kept, f"label={quote(f'{key}:{value}')}")
+            await check_hours(api, known, kept, f"label={quote(f'{key}:{value}')}")
+
+
+HOURS = {
+    "from=2026-10-25&to=2026-10-25": (date(2026, 10, 25), date(2026, 10, 25)),
+    "from=2026-10&to=2026-10": (date(2026, 10, 1), date(2026, 10, 31)),
+}
+
+
+async def check_hours(api: Api, known: Model, kept: Sequence[Counted], who: str) -> None:
+    """Each hour has the model's uses, as the chart of days does in sum."""
+    for query, (first, last) in HOURS.items():
+        inside = [use for use in kept if first <= known.day(use) <= last]
+        for group_by, interval in (("product", "hour"), ("feature", "15m" if first == last else "hour")):
+            path = f"/api/v1/trend?{query}&{who}&group_by={group_by}"
+            answer = await api.get(f"{path}&interval={interval}")
+            days = await api.get(f"{path}&interval=day")
+            assert (micro(answer["total"]), answer["events"]) == sums_of(inside), (who, query)
+            assert (days["total"], days["events"]) == (answer["total"], answer["events"])
+            for bucket in answer["buckets"]:
+                start_at, end_at = (datetime.fromisoformat(bucket[name]) for name in ("start_at", "end_at"))
+                uses = [use for use in inside if start_at <= use.at < end_at]
+                assert (micro(bucket["total"]), bucket["events"]) == sums_of(uses), (who, bucket)
+            if group_by == "product":
+                assert {line["product"]: micro(line["total"]) for line in answer["series"]} == {
+                    product: total(use for use in inside if use.product == product) for product in PRODUCTS
+                }
+
+
+async def check_hours_of_groups(api: Api, known: Model) -> None:
+    """While only groups are shown: the model's hours, or a refusal."""
+    for group in GROUPS:
+        path = f"/api/v1/trend?from=2026-10&to=2026-10&interval=hour&group={group}"
+        answer = await api.ask(path)
+        if answer.status_code != 403:
+            uses = known.within(date(2026, 10, 1), date(2026, 10, 31))
+            expected = sums_of(use for use in uses if is_below(known, use, group, as_now=False))
+            assert (micro(answer.json()["total"]), answer.json()["events"]) == expected, group
 
 
 async def check_deleted_agents(api: Api, known: Model, kept: Iterable[Counted], query: str) -> None:
@@ -222,6 +263,7 @@ async def check_mode(api: Api, known: Model, mode: str) -> None:
             assert shown == sorted(not_empty(known.by_who(view, known.counted)).values())
         else:
             rows_of(answer)
+            await check_hours_of_groups(api, known)
 
 
 async def check_days(owner: "asyncpg.Connection[asyncpg.Record]", known: Model) -> None:

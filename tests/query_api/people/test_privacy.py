@@ -23,6 +23,7 @@ FILTERED = (
     f"/api/v1/breakdown?{TABLE}",
     f"/api/v1/deleted-agents?{NOVEMBER}",
     f"/api/v1/trend?{NOVEMBER}",
+    f"/api/v1/trend?interval=hour&{NOVEMBER}",
     f"/api/v1/explain?people=true&{NOVEMBER}",
     f"/api/v1/export/table.csv?{TABLE}",
     f"/api/v1/export/usage.csv?{NOVEMBER}",
@@ -53,6 +54,7 @@ SECRETS = ("ada-id", "Ada Lovelace", "ada@acme.example", "gone-id", "Gone Person
 async def acme(db: TableRows) -> PeopleRows:
     """A group of six, one of two with an agent of its own, and one of one person."""
     rows = PeopleRows(db, await db.organization())
+    await db.execute("SELECT ensure_rollup_partition('2026-11-01')")
     await rows.actor("ada-id", "Ada Lovelace", "ada@acme.example")
     await rows.actor("gone-id", "Gone Person", removed=True)
     await rows.group("large")
@@ -245,6 +247,8 @@ async def test_what_one_person_used_cannot_be_computed_by_comparing_answers(
     for path in FILTERED:
         route, _, query = path.partition("?")
         given = query.replace(f"&{NOVEMBER}", "").replace(NOVEMBER, "")
+        if "interval=hour" in path and "10-15" in part:
+            continue  # more than 31 days
         if "by=label" not in path:
             answer = await api.ask(f"{route}?{given}&{part}&group=ten")
             assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-few-people"), path
@@ -291,7 +295,7 @@ async def test_ranges_that_end_today_or_later_show_the_same_of_groups(api: Api, 
         await rows.use(actor, day, credits, group="ten", agent="shared", labels={"project": "ten"})
     for path in FILTERED:
         route, _, query = path.partition("?")
-        if "explain" in route:  # compares two ranges
+        if "explain" in route or "interval" in query:  # compares two ranges; at most 31 days
             continue
         for who in ("", "&group=ten", "&label=project:ten"):
             if ("label=" in who and "by=group" in query) or ("group=" in who and "by=label" in query):
@@ -406,6 +410,103 @@ async def test_groups_and_labels_are_not_crossed_while_only_groups_are_shown(
         await acme.use(f"v{number}-id", "2026-11-05", 1, group="ten", labels={"project": "ten"})
     answer = await api.ask(f"/api/v1/usage/people?{query}&{NOVEMBER}")
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-few-people")
+
+
+HOUR = "/api/v1/trend?from=2026-11-05&to=2026-11-05&interval=hour"
+
+
+@pytest.fixture
+async def nine(db: TableRows) -> PeopleRows:
+    """Nine people who used something in the same hour."""
+    rows = PeopleRows(db, await db.organization())
+    await db.execute("SELECT ensure_rollup_partition('2026-11-01')")
+    await rows.configure("groups_only", ["project"])
+    for number in range(9):
+        await rows.use(f"v{number}-id", "2026-11-05", 10, at=f"10:0{number}", group="ten", labels={"project": "ten"})
+    return rows
+
+
+async def refusal(api: Api, path: str) -> tuple[int, str]:
+    answer = await api.ask(path)
+    return answer.status_code, answer.json()["type"].rpartition("/")[2]
+
+
+TOO_FEW = (403, "too-few-people")
+
+
+@pytest.mark.parametrize("who", ["group=ten", "label=project:ten"])
+async def test_hours_of_five_people_are_shown_while_only_groups_are_shown(api: Api, nine: PeopleRows, who: str) -> None:
+    trend = await api.get(f"{HOUR}&{who}")
+    assert trend["total"] == "0.000090"
+    assert [bucket["events"] for bucket in trend["buckets"]] == [9 if hour == 10 else 0 for hour in range(24)]
+    assert (await api.get(f"{HOUR.replace('hour', '15m')}&{who}"))["total"] == "0.000090"
+    for number in range(4):
+        await nine.use(f"v{number}-id", "2026-11-05", 10, at="10:20", group="ten", labels={"project": "ten"})
+    assert (await api.get(f"{HOUR}&{who}"))["total"] == "0.000130"
+    assert await refusal(api, f"{HOUR.replace('hour', '15m')}&{who}") == TOO_FEW
+    for number in range(4):
+        await nine.use(f"v{number}-id", "2026-11-05", 10, at="11:00", group="ten", labels={"project": "ten"})
+    assert await refusal(api, f"{HOUR}&{who}") == TOO_FEW
+    assert (await api.get(f"{HOUR.replace('hour', 'day')}&{who}"))["total"] == "0.000170"
+    await nine.use("v4-id", "2026-11-05", 10, at="11:30", group="ten", labels={"project": "ten"})
+    assert (await api.get(f"{HOUR}&{who}"))["total"] == "0.000180"
+
+
+async def test_an_hour_of_few_people_in_the_month_refuses_all_hours_of_it(api: Api, nine: PeopleRows) -> None:
+    """Else hours of one range and of another one would show it by their difference."""
+    await nine.use("v0-id", "2026-11-07", 10, at="10:00", group="ten")
+    for number in range(9):
+        await nine.use(f"v{number}-id", "2026-11-07", 10, at="11:00", group="ten")
+    assert (await api.get("/api/v1/trend?from=2026-11-05&to=2026-11-07&interval=day&group=ten"))["total"] == "0.000190"
+    for days in ("from=2026-11-05&to=2026-11-05", "from=2026-11-05&to=2026-11-07", "from=2026-11&to=2026-11"):
+        assert await refusal(api, f"/api/v1/trend?{days}&interval=hour&group=ten") == TOO_FEW, days
+
+
+@pytest.mark.parametrize("at", ["2026-11-05T10:30", "2026-11-05T15:00", "2026-11-06T15:00"])
+@pytest.mark.parametrize("who", ["group=ten", "label=project:ten"])
+async def test_hours_do_not_show_one_person_as_the_difference_to_the_total(
+    api: Api, nine: PeopleRows, at: str, who: str
+) -> None:
+    """One person's group is merged with the other one in the month, so no hour may distinguish them."""
+    await nine.use("ada-id", at[:10], 777, at=at[11:], group="solo", labels={"project": "solo"})
+    for days in ("from=2026-11-05&to=2026-11-05", "from=2026-11-05&to=2026-11-06", "from=2026-11&to=2026-11"):
+        for interval in ("hour", "15m"):
+            if interval == "hour" or "11-0" in days:
+                assert await refusal(api, f"/api/v1/trend?{days}&interval={interval}&{who}") == TOO_FEW, days
+
+
+async def test_hours_of_one_person_are_refused_while_only_groups_are_shown(api: Api, nine: PeopleRows) -> None:
+    assert await refusal(api, f"{HOUR}&actor=v1-id") == (403, "people-not-shown")
+    assert await refusal(api, f"{HOUR}&group=ten&membership=now") == TOO_FEW
+    assert await refusal(api, f"{HOUR}&group=ten&label=project:ten") == TOO_FEW
+
+
+async def test_hours_of_months_with_too_many_events_are_refused_while_only_groups_are_shown(
+    api: Api, nine: PeopleRows
+) -> None:
+    await nine.use("v0-id", "2026-11-05", 1, group="ten", events=20_001)
+    answer = await api.ask(f"{HOUR}&group=ten")
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "interval")
+    assert (await api.get(f"{HOUR.replace('hour', 'day')}&group=ten"))["total"] == "0.000091"
+
+
+async def test_hours_of_today_have_no_usage_of_tomorrow_while_only_groups_are_shown(api: Api, nine: PeopleRows) -> None:
+    """It would be the difference of ranges that end today and tomorrow."""
+    await nine.use("v0-id", "2026-11-23", 777, at="00:01", group="ten")
+    for end in ENDS[:3]:
+        trend = await api.get(f"/api/v1/trend?from=2026-11-05&to={end}&interval=hour&group=ten")
+        assert trend["total"] == "0.000090", end
+
+
+async def test_hours_of_an_alias(api: Api, nine: PeopleRows) -> None:
+    await nine.configure("pseudonymous", ["project"])
+    people = await api.get(f"/api/v1/usage/people?{NOVEMBER}")
+    alias = people["rows"][0]["id"]
+    trend = await api.get(f"{HOUR}&actor={alias}")
+    assert (trend["total"], [bucket["total"] for bucket in trend["buckets"]][10]) == ("0.000010", "0.000010")
+    assert "v" + "1-id" not in str(trend)
+    for number in range(9):  # who knows an id cannot find the person's hours with it
+        assert (await api.get(f"{HOUR}&actor=v{number}-id"))["total"] == "0.000000"
 
 
 async def test_what_one_person_used_before_is_not_shown_as_previous(api: Api, acme: PeopleRows) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from support.data.table_rows import TableRows
 
@@ -52,9 +52,11 @@ class PeopleRows:
 
     async def use(
         self, actor: str, day: str, micro_credits: int, *, group: str = "", labels: Mapping[str, str] = NOTHING, kind: str = "user",
-        product: str = "agents", feature: str = "search", agent: str = "", surface: str = "web", events: int = 1,
+        product: str = "agents", feature: str = "search", agent: str = "", surface: str = "web", events: int = 1, at: str = "12:00",
+        bucket: int = -1,
     ) -> None:  # fmt: skip
-        """Usage in all tables of a day. Without actor, group and labels it has no attribution."""
+        """Usage in all tables of a day, and in the partition `bucket` of the ledger. Without actor, group and labels it has no
+        attribution. No event is a correction; several are not in the ledger, as if they were older than it."""
         series = await self.db.use(
             self.organization, product, "namespace" if product == "api" else "tool", feature, day, micro_credits, agent=agent,
             surface=surface, events=events,
@@ -72,3 +74,10 @@ class PeopleRows:
             " DO UPDATE SET credits = t.credits + excluded.credits, events = t.events + excluded.events",
             self.organization, on.replace(day=1), attribution, micro_credits, events,
         )  # fmt: skip
+        if events < 2:
+            await self.db.execute(
+                "INSERT INTO usage_ledger (ledger_bucket, identity, organization_id, series_id, occurred_at, credits, received_at,"
+                " kafka_offset, kafka_partition, held, attribution_id, corrects)"
+                " VALUES ($1, gen_random_uuid(), $2, $3, $4, $5, $4, 0, 0, false, $6, CASE WHEN $7 THEN gen_random_uuid() END)",
+                bucket, self.organization, series, datetime.fromisoformat(f"{day}T{at}Z"), micro_credits, attribution, events == 0,
+            )  # fmt: skip

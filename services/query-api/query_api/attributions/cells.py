@@ -1,7 +1,7 @@
 """Reads usage by month and cell, for organizations that show groups only (see domain/privacy.py)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from query_api.attributions.domain.crowd import Crowd
@@ -9,6 +9,7 @@ from query_api.attributions.domain.fold import NO_PERSON, UNKNOWN
 from query_api.attributions.domain.privacy import Published, TooFewPeople, people_of, publish
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_other, is_person
 from query_api.attributions.domain.tally import INSIDE, PeopleRowKind, RowKey, Tally, key_by_group
+from query_api.attributions.hours import sum_cells_within_days
 from query_api.attributions.queries import CellSum, SpanColumns, sum_cells, sum_month_cells
 from query_api.attributions.schemas import WhoQuery
 from query_api.attributions.selection import Selection, too_few_people
@@ -20,10 +21,12 @@ from query_api.turns import IN_ARRAYS, compute
 
 class Split(NamedTuple):
     """By what a request filters or divides usage: dimensions of series (product, feature_kind, feature, agent, surface), and
-    days or weeks."""
+    days or weeks, or buckets within days."""
 
     dimensions: frozenset[str]
     by_day: bool = False
+    starts: Sequence[datetime] = ()
+    """Of the buckets within days, in all months that the request touches."""
 
 
 KINDS_INSIDE: tuple[tuple[PeopleRowKind, str], ...] = (("group", ""), ("own", ""), ("small", INSIDE))
@@ -130,6 +133,10 @@ async def read_sums(
     """Sums by row, month and cell; of some rows and months in two parts. Monthly rows are read where they suffice."""
     whole = with_whole_months(days)
     months, stretch = Days(whole.first, month_of(whole.last).first), Days(whole.first, min(whole.last, today))
+    if split.starts:
+        firsts = [month.first for month in months_in(stretch)]
+        dimensions = sorted(split.dimensions)
+        return await sum_cells_within_days(session, spans, stretch, dimensions, split.starts, firsts, days, series)
     if days != whole or series is not None or split.dimensions or split.by_day:
         cut = cut_months(days, today, by_day=split.by_day)
         return await sum_cells(session, spans, stretch, sorted(split.dimensions), cut, days, series)

@@ -137,6 +137,74 @@ FROM (
 ) AS of_people
 GROUP BY 1, 2, 3
 
+-- name: count_attributed
+-- Events on the days from $2 to $3 that name an actor, a group or labels.
+SELECT coalesce(sum(events), 0)::bigint AS events FROM usage_attributed_daily WHERE organization_id = $1 AND day BETWEEN $2 AND $3
+
+-- name: select_ledger_size
+-- Bytes of these partitions of the ledger (null: all), and whether it has an index for hours of people.
+-- docs/people.md describes the index.
+SELECT coalesce(sum(pg_relation_size(i.inhrelid)), 0)::bigint AS bytes, to_regclass('usage_ledger_of_people') IS NOT NULL AS has_index
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'usage_ledger'::regclass AND ($1::integer[] IS NULL OR c.relname::text IN (
+    SELECT 'usage_ledger_' || CASE WHEN bucket < 0 THEN 'hash_' || -bucket ELSE to_char(date '1970-01-01' + bucket, 'YYYYMMDD') END
+    FROM unnest($1) AS bucket))
+
+-- name: sum_selected_quarters
+-- Usage in the ledger, by group and bucket of time.
+-- Of attributions $5, each from an instant in $6 until before one in $7. Buckets begin at the instants $2; `place` is the
+-- index, from 0. $3 are series ids, $4 their group numbers. All are from $8 until before $9. $10 are partitions of
+-- the ledger; null reads all.
+SELECT width_bucket(used.occurred_at, $2::timestamptz[]) - 1 AS place, number, sum(used.credits)::bigint AS credits,
+    count(*) FILTER (WHERE used.corrects IS NULL) AS events
+FROM usage_ledger AS used
+JOIN unnest($5::bigint[], $6::timestamptz[], $7::timestamptz[]) AS selected(attribution_id, from_at, until_at)
+    ON selected.attribution_id = used.attribution_id AND used.occurred_at >= selected.from_at AND used.occurred_at < selected.until_at
+JOIN unnest($3::integer[], $4::integer[]) AS grouped(series_id, number) ON grouped.series_id = used.series_id
+WHERE used.organization_id = $1 AND used.attribution_id IS NOT NULL AND NOT used.held
+    AND used.occurred_at >= $8::timestamptz AND used.occurred_at < $9::timestamptz
+    AND ($10::integer[] IS NULL OR used.ledger_bucket = ANY($10))
+GROUP BY 1, 2
+
+-- name: sum_cells_within_days
+-- As sum_cells, from the ledger: of attributions $2, each from an instant in $3 until before one in $4.
+-- They are in rows $5, used by persons $6. A cell is the values of the dimensions $7, and the bucket of time that begins in $8.
+-- Months begin at the instants $9 and are $10. Sums have only usage from $11 until before $12 and the series $13 (null: all);
+-- credits_all and events_all have all that was read, which is from $14 until before $15. $16 are partitions of the ledger; null
+-- reads all.
+SELECT row, month, cell, sum(asked_credits)::bigint AS credits, sum(asked_events)::bigint AS events,
+    coalesce(array_agg(person) FILTER (WHERE person >= 0 AND credits <> 0), '{}') AS people,
+    coalesce(bool_or(is_used) FILTER (WHERE person <> -1), false) AS has_people,
+    coalesce(array_agg(person) FILTER (WHERE person >= 0 AND asked_credits <> 0), '{}') AS asked_people,
+    coalesce(bool_or(is_asked_used) FILTER (WHERE person <> -1), false) AS has_asked_people,
+    sum(credits)::bigint AS credits_all, sum(events)::bigint AS events_all
+FROM (
+    SELECT selected.row, selected.person, ($10::date[])[width_bucket(used.occurred_at, $9::timestamptz[])] AS month,
+        concat_ws(chr(31), width_bucket(used.occurred_at, $8::timestamptz[]),
+            CASE WHEN 'product' = ANY($7::text[]) THEN s.product END, CASE WHEN 'feature_kind' = ANY($7) THEN s.feature_kind END,
+            CASE WHEN 'feature' = ANY($7) THEN s.feature END, CASE WHEN 'agent' = ANY($7) THEN s.agent_id END,
+            CASE WHEN 'surface' = ANY($7) THEN s.surface END) AS cell,
+        sum(used.credits) AS credits, count(*) FILTER (WHERE used.corrects IS NULL) AS events,
+        bool_or(used.credits <> 0 OR used.corrects IS NULL) AS is_used,
+        coalesce(sum(used.credits) FILTER (WHERE shown.is_asked), 0) AS asked_credits,
+        count(*) FILTER (WHERE shown.is_asked AND used.corrects IS NULL) AS asked_events,
+        coalesce(bool_or(used.credits <> 0 OR used.corrects IS NULL) FILTER (WHERE shown.is_asked), false) AS is_asked_used
+    FROM usage_ledger AS used
+    JOIN unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::integer[], $6::integer[])
+        AS selected(attribution_id, from_at, until_at, row, person)
+        ON selected.attribution_id = used.attribution_id AND used.occurred_at >= selected.from_at AND used.occurred_at < selected.until_at
+    JOIN usage_series AS s ON s.organization_id = $1 AND s.series_id = used.series_id
+    CROSS JOIN LATERAL (
+        SELECT used.occurred_at >= $11::timestamptz AND used.occurred_at < $12::timestamptz
+            AND ($13::integer[] IS NULL OR used.series_id = ANY($13)) AS is_asked
+    ) AS shown
+    WHERE used.organization_id = $1 AND used.attribution_id IS NOT NULL AND NOT used.held
+        AND used.occurred_at >= $14::timestamptz AND used.occurred_at < $15::timestamptz
+        AND ($16::integer[] IS NULL OR used.ledger_bucket = ANY($16))
+    GROUP BY 1, 2, 3, 4
+) AS of_people
+GROUP BY 1, 2, 3
+
 -- name: sum_month_cells
 -- As sum_cells, of whole months from $2 to $3 without dimensions: attributions $4 are in rows $5, used by $6.
 SELECT row, month, '' AS cell, credits, events, people, has_people, people AS asked_people, has_people AS has_asked_people

@@ -11,7 +11,7 @@ from query_api.attributions.domain.tally import Use
 from query_api.attributions.queries import AttributionColumns, sum_attributions, sum_spans
 from query_api.attributions.schemas import WhoQuery
 from query_api.attributions.selection import Selection, select_who
-from query_api.calendar import Days
+from query_api.calendar import Days, with_whole_months
 from query_api.db.session import ReadSession
 from query_api.http.problems import ApiProblem
 from query_api.turns import compute
@@ -107,6 +107,9 @@ async def choose_spans(
     if not selection.needs_five:
         return Chosen(selection.spans, shows_previous=True, needs_five=False)
     refuse_crossed(query)
+    if split.starts:  # what months and days merge, no hour shows
+        await read_filtered(session, selection, with_whole_months(days), today, None, Split(frozenset()))
+        await read_filtered(session, selection, days, today, series, split._replace(starts=()))
     await read_filtered(session, selection, days, today, series, split)
     # As in read_filtered(), without usage after today.
     spans = [span for span in selection.spans if selection.matches(span) and span.first_on <= today]

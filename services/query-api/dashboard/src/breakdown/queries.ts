@@ -1,7 +1,7 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query"
 import { api, bodyOf } from "../api/client"
 import type { UrlState } from "../url/urlState"
-import { apiQuery, isOfSome } from "../url/urlState"
+import { apiQuery } from "../url/urlState"
 
 const SERIES = 7
 
@@ -20,7 +20,7 @@ export function trendQuery(url: UrlState) {
   const query = {
     ...range,
     ...(whole ? {} : { product, view: shown, ...(surface && { surface }), ...(categories && { categories }) }),
-    ...(url.interval && !(isOfSome(url) && url.interval === "hour") && { interval: url.interval }),
+    ...(url.interval && { interval: url.interval }),
     group_by: whole ? ("product" as const) : group_by ? ("surface" as const) : GROUP_OF[shown],
     top: SERIES,
   }

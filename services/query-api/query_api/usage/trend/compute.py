@@ -9,8 +9,9 @@ from typing import get_args
 from flexcredits_schemas.events import FeatureKind, Product
 
 from query_api.attributions.cells import Split
+from query_api.attributions.hours import sum_quarters_of_some
 from query_api.attributions.usage import choose_spans
-from query_api.calendar import Days, split_at, today_in
+from query_api.calendar import Days, split_at, today_in, with_whole_months
 from query_api.contracts.range import extend_to_months
 from query_api.db.session import ReadSession
 from query_api.http.problems import invalid_parameter
@@ -24,7 +25,15 @@ from query_api.usage.queries import (
     sum_quarters,
     sum_selected_series,
 )
-from query_api.usage.trend.domain.buckets import LIMIT_DAYS, WITHIN_DAYS, YEARS, Bucket, Interval, default_interval
+from query_api.usage.trend.domain.buckets import (
+    LIMIT_DAYS,
+    WITHIN_DAYS,
+    YEARS,
+    Bucket,
+    Interval,
+    cut_buckets,
+    default_interval,
+)
 from query_api.usage.trend.domain.lines import Cell, group_key, group_of
 from query_api.usage.trend.schemas import TrendQuery
 from query_api.usage.views import kinds_of
@@ -38,10 +47,8 @@ async def choose_interval(session: ReadSession, query: TrendQuery, days: Days) -
         raise invalid_parameter("from", f"must be within the years {YEARS[0]} to {YEARS[-1]}")
     wanted = query.interval
     interval = wanted or default_interval(days)
-    if query.names_who and interval in WITHIN_DAYS:
-        if wanted is None:
-            return "day"
-        raise invalid_parameter("interval", "with `actor`, `group` or `label`: use `day` or longer")
+    if wanted is None and query.names_who and interval in WITHIN_DAYS:
+        return "day"
     length, limit = (days.last - days.first).days + 1, LIMIT_DAYS[interval]
     if length > limit:
         raise invalid_parameter("interval", f"`{interval}` allows up to {limit:,} days, but the range has {length:,}")
@@ -117,9 +124,15 @@ async def read_cells(
     else:
         starts = [bucket.start_at for bucket in buckets]
         in_days = [today_in(session.organization.time_zone, at) for at in starts]
-        sums = [
-            (place, in_days[place], number, credits, events)
-            for place, number, credits, events in await sum_quarters(session, groups, starts, buckets[-1].end_at)
-        ]
+        split = split_of_chart(query, by_day=True)
+        if query.names_who and session.organization.people == "groups_only":
+            of_months = cut_buckets(with_whole_months(days), interval, session.organization.time_zone)
+            split = split._replace(starts=[bucket.start_at for bucket in of_months])
+        chosen = await choose_spans(session, query, today, days, None, list(series.by_id), split=split)
+        if chosen is None:
+            by_quarter = await sum_quarters(session, groups, starts, buckets[-1].end_at)
+        else:
+            by_quarter = await sum_quarters_of_some(session, chosen.spans, days, groups, starts)
+        sums = [(place, in_days[place], number, credits, events) for place, number, credits, events in by_quarter]
     group_on = cache(lambda number, day: group_of(group_by, one_of[number], day, features, agents))
     return [Cell(place, group_on(number, day), credits, events) for place, day, number, credits, events in sums]

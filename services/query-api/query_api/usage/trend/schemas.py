@@ -21,8 +21,10 @@ class TrendQuery(RangeQuery, WhoQuery):
     interval: Interval | None = Field(
         None,
         description=", ".join(f"{interval}: up to {limit:,} days" for interval, limit in LIMIT_DAYS.items())
-        + ". Intervals below a day only while quarters of an hour are kept, and without actor, group and label. "
-        "The default depends on the length of the range.",
+        + ". Intervals below a day only while quarters of an hour are kept; with actor, group or label only if the organization "
+        "has up to 200,000 events on these days that name an actor, a group or labels. If it shows groups only: up to 20,000 in "
+        "the months of the range, and each hour of them must be of five people. The default depends on the length of the range; "
+        "it is a day or longer with actor, group or label.",
     )
     group_by: GroupBy = "product"
     surface: list[str] | SkipJsonSchema[None] = Field(

@@ -3,15 +3,16 @@ import { IconChartBar, IconTable } from "@tabler/icons-react"
 import type { Schemas } from "../../api/client"
 import { isOfSome, type UrlState } from "../../url/urlState"
 import { useUrlState } from "../../url/useUrlState"
-import { intervalsOf } from "./trend"
+import { type Interval, intervalsOf } from "./trend"
 import classes from "./UsageTrend.module.css"
 
 const INTERVALS = { "15m": "15 min", hour: "Hour", day: "Day", week: "Week", month: "Month" }
 
 export function TrendControls({ trend }: { trend: Schemas["Trend"] | undefined }) {
   const [url, change] = useUrlState()
-  const intervals = trend ? intervalsOf(trend.range, isOfSome(url)) : []
-  if (trend && !intervals.includes(trend.interval)) intervals.unshift(trend.interval)
+  const shown = trend?.interval ?? url.interval
+  const intervals: Interval[] = trend ? intervalsOf(trend.range, isOfSome(url)) : ["day"] // hours may have been refused
+  if (shown && !intervals.includes(shown)) intervals.unshift(shown)
   const isTable = url.chart === "table"
   const other = isTable ? "View as chart" : "View as table"
   return (
@@ -26,11 +27,11 @@ export function TrendControls({ trend }: { trend: Schemas["Trend"] | undefined }
           { value: "all", label: "All products" },
         ]}
       />
-      {trend && intervals.length > 1 && (
+      {shown && intervals.length > 1 && (
         <SegmentedControl
           aria-label="Interval"
           size="xs"
-          value={trend.interval}
+          value={shown}
           onChange={(value) => change({ interval: value as NonNullable<UrlState["interval"]> })}
           data={intervals.map((interval) => ({ value: interval, label: INTERVALS[interval] }))}
         />

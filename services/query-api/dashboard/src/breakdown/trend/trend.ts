@@ -33,12 +33,12 @@ function twinName(name: string, key: string, names: Map<string, number>): string
   return (names.get(name) ?? 0) > 1 ? `${name} (${key.slice(key.lastIndexOf("/") + 1)})` : name
 }
 
-/** Intervals that give a readable chart for the range. Usage of some people is known by day. */
+/** Intervals that give a readable chart for the range. Usage of some people is shown by day at first, also of a single day. */
 export function intervalsOf(range: Schemas["DateRange"], isOfSome = false): Interval[] {
   const days = countDays(range.from, range.to)
   const readable: [Interval, boolean][] = [
-    ["hour", days <= 7 && !isOfSome],
-    ["day", days > 1 && days <= 400],
+    ["hour", days <= 7],
+    ["day", (days > 1 || isOfSome) && days <= 400],
     ["week", days > 7 && days <= 3_000],
     ["month", days > 31],
   ]
