@@ -4,7 +4,7 @@ import asyncio
 from datetime import date
 
 import pytest
-from query_api.attributions.book import BookKey, Books
+from query_api.attributions.book import Book, BookKey, Books
 from query_api.attributions.domain.tally import key_by_person
 from query_api.attributions.limit import ATTRIBUTIONS_MAX, SPANS_MAX, check_number
 from query_api.attributions.queries import RangeVersion, select_people_version
@@ -129,6 +129,31 @@ async def test_a_book_is_kept_only_within_the_maximum_of_all_books_also_if_it_is
     assert (len(book.keys), int(fold.credits.sum())) == (5, 5)
     assert books.bytes == (book.bytes if is_kept else 0)
     assert book.bytes > 3_500
+
+
+async def test_an_organization_with_many_views_of_people_pushes_out_none_of_others(db: TableRows, pool: Pool) -> None:
+    books, ranges = Books(bytes_max=40_000), [(NOVEMBER, RangeVersion(5, 5, 0, 0))]
+
+    async def read(name: str, number: int, day: int) -> Book:
+        async with read_as(pool, name, "") as session:
+            key, people = (
+                BookKey(number, "person", None, None, date(2026, 11, day)),
+                await select_people_version(session),
+            )
+            book, _ = await books.read(session, key, people, key_by_person, NOVEMBER.last, ranges, None)
+            return book
+
+    quiet, many = [await db.organization(name) for name in ("org_quiet", "org_many")]
+    for organization in (quiet, many):
+        for number in range(5):
+            await PeopleRows(db, organization).use(f"u{number}", "2026-11-01", 1)
+    of_quiet = await read("org_quiet", quiet, 1)
+    of_many = [await read("org_many", many, day) for day in range(1, 21)]
+    assert of_quiet.bytes + sum(book.bytes for book in of_many) > 2 * 40_000
+    assert books.bytes <= 40_000
+    assert await read("org_quiet", quiet, 1) is of_quiet
+    assert await read("org_many", many, 20) is of_many[-1]
+    assert await read("org_many", many, 1) is not of_many[0], "it has lost its own"
 
 
 async def test_other_requests_run_during_long_computations() -> None:

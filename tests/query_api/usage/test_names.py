@@ -1,10 +1,12 @@
 """Requests share names, trees, unchanged months and answers; what they get is that of a process without them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
+from flexcredits_schemas.events import Product
 from query_api.db.cache import VersionedCache
 from query_api.db.session import read_as
 from query_api.db.statements import SQL
@@ -228,6 +230,26 @@ async def test_only_the_organizations_read_last_are_kept(pool: Pool, db: TableRo
     await read("two")
     await read("three")
     assert await read("one") is not first
+
+
+async def test_an_organization_with_many_series_pushes_out_no_names_of_others(pool: Pool, db: TableRows) -> None:
+    names = Names(series_max=12)
+    await fill(db, "quiet")
+    many = await fill(db, "many")
+    for feature in range(5):
+        await db.use(many, "assistant", "tool", f"{feature}", "2026-11-02", 3)
+        await db.use(many, "agents", "tool", f"{feature}", "2026-11-02", 3, agent="a1")
+
+    async def read(name: str, product: Product) -> object:
+        async with read_as(pool, f"org_{name}", "") as session:
+            return await names.read(session, await select_usage_version(session, TOPIC), product, ("tool",))
+
+    of_quiet = await read("quiet", "assistant")
+    first = await read("many", "assistant")
+    last = await read("many", "agents")
+    assert await read("quiet", "assistant") is of_quiet
+    assert await read("many", "agents") is last
+    assert await read("many", "assistant") is not first, "it has lost its own"
 
 
 async def test_a_finished_session_gives_its_connection_to_the_next(db: TableRows, pool: Pool) -> None:

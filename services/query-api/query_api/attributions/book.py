@@ -34,6 +34,7 @@ from query_api.attributions.queries import (
 )
 from query_api.calendar import Days
 from query_api.db.session import ReadSession
+from query_api.db.shares import Shares
 from query_api.turns import in_parts
 
 BYTES_MAX = 150_000_000
@@ -260,10 +261,12 @@ class Books:
     """
 
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
-        self.bytes = 0
-        self._bytes_max = bytes_max
-        self._books: OrderedDict[BookKey, Book] = OrderedDict()
-        self._bytes_of: dict[BookKey, int] = {}
+        self._books: dict[BookKey, Book] = {}
+        self._shares: Shares[BookKey] = Shares(bytes_max, lambda key: key.organization_id)
+
+    @property
+    def bytes(self) -> int:
+        return self._shares.size
 
     async def read(
         self, session: ReadSession, key: BookKey, people: PeopleVersion, key_of: Callable[[Span], RowKey], today: date,
@@ -279,20 +282,17 @@ class Books:
         book = self._books.get(key)
         if book is None or book.version != version:
             book = self._books[key] = Book(version, key_of, counts_people=key.by != "person")
-        self._books.move_to_end(key)
         try:
             yield book
         finally:
             self._count(key, book)
 
     def _count(self, key: BookKey, book: Book) -> None:
-        """Count what the book has now, and forget the oldest books; also this one if it is too large alone."""
+        """Count what the book has now, and forget others as Shares says; also this one if it is too large alone."""
         if self._books.get(key) is book:  # else it was forgotten or replaced meanwhile
-            self.bytes += book.bytes - self._bytes_of.get(key, 0)
-            self._bytes_of[key] = book.bytes
-        while self.bytes > self._bytes_max:
-            oldest, _ = self._books.popitem(last=False)
-            self.bytes -= self._bytes_of.pop(oldest, 0)
+            self._shares.put(key, book.bytes)
+        while (forgotten := self._shares.forget_excess()) is not None:
+            del self._books[forgotten]
 
 
 def books_of(request: Request) -> Books:

@@ -13,6 +13,7 @@ from flexcredits_schemas.events import FeatureKind, Product
 from flexcredits_schemas.identity import OTHER
 
 from query_api.db.session import ReadSession
+from query_api.db.shares import Shares
 from query_api.usage.breakdown.domain.tree import WITH_AGENTS, WITH_CATEGORIES, LeafUsage, ViewTree
 from query_api.usage.domain.catalog import Agent, Categories, FeatureEntry, Features, View
 from query_api.usage.domain.series import Numbers, PickedSeries, Series, SeriesColumns
@@ -29,6 +30,10 @@ class TreeKey(NamedTuple):
     view: View
     categories: Categories
     by_surface: bool
+
+
+ProductKey = tuple[int, Product, tuple[FeatureKind, ...]]
+"""The organization, a product, and kinds of feature."""
 
 
 class Leaves(NamedTuple):
@@ -122,8 +127,8 @@ class Names:
     """
 
     def __init__(self, series_max: int = SERIES_MAX) -> None:
-        self._series_max = series_max
-        self._products: OrderedDict[tuple[int, Product, tuple[FeatureKind, ...]], ProductNames] = OrderedDict()
+        self._products: dict[ProductKey, ProductNames] = {}
+        self._shares: Shares[ProductKey] = Shares(series_max, lambda key: key[0])
         self._agents: OrderedDict[int, tuple[tuple[object, ...], Mapping[str, Agent]]] = OrderedDict()
 
     async def read(
@@ -141,8 +146,10 @@ class Names:
             series = await select_series(session, [product], kinds)
             kept = ProductNames(names_version, product, kinds, series, entries)
             self._products[key] = kept
-            self._forget_oldest()
-        self._products.move_to_end(key)
+            self._shares.put(key, len(series.by_id))
+            self._forget_excess()
+        elif key in self._products:  # else it was forgotten meanwhile
+            self._shares.use(key)
         return kept
 
     async def read_agents(self, session: ReadSession, version: UsageVersion, view: View) -> Mapping[str, Agent]:
@@ -156,15 +163,13 @@ class Names:
             agents = await select_agents(session)
             kept = kept if agents == kept else agents
             self._agents[session.organization_id] = (agents_version, kept)
-            self._forget_oldest()
+            self._forget_excess()
         self._agents.move_to_end(session.organization_id)
         return kept
 
-    def _forget_oldest(self) -> None:
-        kept = sum(len(names.series.by_id) for names in self._products.values())
-        while kept > self._series_max and len(self._products) > 1:
-            _, oldest = self._products.popitem(last=False)
-            kept -= len(oldest.series.by_id)
+    def _forget_excess(self) -> None:
+        while len(self._products) > 1 and (forgotten := self._shares.forget_excess()) is not None:
+            del self._products[forgotten]
         while len(self._agents) > max(1, len(self._products)):
             self._agents.popitem(last=False)
 
