@@ -3,14 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from flexcredits_schemas.events import Product
+from query_api.calendar import Days
 from query_api.db.cache import VersionedCache
 from query_api.db.session import read_as
 from query_api.db.statements import SQL
-from query_api.usage.breakdown.names import Names
+from query_api.turns import compute
+from query_api.usage.breakdown.compute import TableUsage
+from query_api.usage.breakdown.domain.tree import ViewTree
+from query_api.usage.breakdown.names import NamedView, Names, ProductNames
+from query_api.usage.breakdown.routes import write_breakdown
+from query_api.usage.breakdown.schemas import BreakdownQuery
+from query_api.usage.domain.catalog import Feature, Features
+from query_api.usage.domain.series import PickedSeries, Series, SeriesColumns
 from query_api.usage.versions import select_usage_version
 from runtime.postgres.pool import Pool, open_pool
 from support.data.table_rows import TOPIC, TableRows
@@ -106,15 +114,6 @@ async def rename_agent(api: Api, db: TableRows, number: int) -> None:
     await db.execute("UPDATE agents SET name = 'Another', event_offset = 90 WHERE organization_id = $1", number)
 
 
-async def name_agent_by_an_older_event(api: Api, db: TableRows, number: int) -> None:
-    """The aggregator keeps time and offset of the newer one, a deletion without a name."""
-    await db.use(number, "agents", "tool", "jira", "2026-11-04", 1, agent="a4")
-    await db.agent(number, "a4", "deleted", None, ever_saved=False)
-    await db.execute("UPDATE agents SET event_offset = 90")
-    await answers(api, "org_one")
-    await db.execute("UPDATE agents SET name = 'Older', ever_saved = true WHERE agent_id = 'a4'")
-
-
 async def see_agent(api: Api, db: TableRows, number: int) -> None:
     await db.use(number, "agents", "tool", "jira", "2026-11-04", 1, agent="a3")
     await answers(api, "org_one")
@@ -137,8 +136,8 @@ async def let_a_day_begin(api: Api, db: TableRows, number: int) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        add_series, use_more, use_late, correct, correct_and_correct_back, rebuild, change_the_contract, rename_agent,
-        name_agent_by_an_older_event, see_agent, change_category, let_a_day_begin,
+        add_series, use_more, use_late, correct, correct_and_correct_back, rebuild, change_the_contract, rename_agent, see_agent,
+        change_category, let_a_day_begin,
     ],
 )  # fmt: skip
 async def test_after_a_change_answers_are_those_of_a_new_process(
@@ -259,3 +258,31 @@ async def test_a_finished_session_gives_its_connection_to_the_next(db: TableRows
         for _ in range(9):
             session = await stack.enter_async_context(read_as(pool, "org_one", "", wait_s=0.2))
             await session.finish()
+
+
+async def test_the_event_loop_goes_on_while_the_table_of_very_many_agents_is_computed() -> None:
+    """It serves all organizations, and stood still for the whole computation."""
+    of_all = {n: Series(Feature("tool", f"f{n % 50}"), f"a{n}", "web", "agents") for n in range(50_000)}
+    series, today = PickedSeries(of_all, len(of_all)), date(2026, 11, 22)
+    features, days = Features((), today), Days(date(2026, 11, 1), date(2026, 11, 30))
+    view = NamedView(today, {}, features, ViewTree("agents", features, {}), has_categories=False)
+    sums = [(days.first, SeriesColumns.of([*of_all], [*of_all], [1] * len(of_all)))]
+    names = ProductNames((), "agents", ("tool",), series, (), [])
+    used = TableUsage(days, None, days.first, names, view, series, sums, None)
+    stood_still_s, clock = list[float](), asyncio.get_running_loop().time
+
+    async def watch() -> None:
+        while True:
+            before = clock()
+            await asyncio.sleep(0.005)
+            stood_still_s.append(clock() - before)
+
+    watching, query = asyncio.create_task(watch()), BreakdownQuery(product="agents", view="agents")
+    await asyncio.sleep(0.01)
+    began = clock()
+    head = await compute(1, used.size, write_breakdown, query, used, None, "UTC", {}, [])
+    took_s = clock() - began
+    await asyncio.sleep(0.01)
+    watching.cancel()
+    assert len(head) > 5_000_000
+    assert max(stood_still_s) < took_s / 2

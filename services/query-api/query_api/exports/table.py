@@ -12,6 +12,7 @@ from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.parts import BOM, who_in_name
 from query_api.exports.planned import Planned
 from query_api.http.problems import invalid_parameter
+from query_api.turns import compute
 from query_api.usage.breakdown.compute import read_breakdown
 from query_api.usage.breakdown.names import names_of
 from query_api.usage.breakdown.schemas import BreakdownQuery
@@ -32,7 +33,7 @@ async def plan_table(request: Request, session: ReadSession, query: BreakdownQue
     names = names_of(request)
     # Rows that only the range before has are not in the file: it would have other lines whenever that range grows.
     used = await read_breakdown(session, names, app.cache, query, today, version, with_previous=False)
-    table = used.compute()
+    table = await compute(session.organization_id, used.size, used.compute)
     what = (
         "table", query.product, query.view, surfaces_in_name(query.surface), query.group_by and "by-surface",
         "categories-of-now" if query.categories == "now" else None, who_in_name(query),

@@ -11,6 +11,7 @@ from query_api.attributions.domain.spans import Span
 from query_api.calendar import Days, count_grains, grain_bounds
 from query_api.db.session import ReadSession
 from query_api.db.statements import SQL
+from query_api.turns import in_parts
 from query_api.usage.domain.catalog import Agent, Feature, FeatureEntry, agent_status
 from query_api.usage.domain.series import PickedSeries, Series, SeriesColumns
 
@@ -34,17 +35,23 @@ async def select_features(session: ReadSession, product: str, feature_kinds: Seq
 
 async def select_agents(session: ReadSession) -> dict[str, Agent]:
     rows = await session.connection.fetch(SQL["select_agents"], session.organization_id)
-    return {
-        row["agent_id"]: Agent(
-            agent_status(row["registered"], row["seen"], row["ever_saved"]), row["name"], row["deleted_at"]
-        )
-        for row in rows
-    }
+    agents: dict[str, Agent] = {}
+    async for some in in_parts(rows):
+        agents |= {
+            row["agent_id"]: Agent(
+                agent_status(row["registered"], row["seen"], row["ever_saved"]), row["name"], row["deleted_at"]
+            )
+            for row in some
+        }
+    return agents
 
 
 async def select_series(session: ReadSession, products: Sequence[str], feature_kinds: Sequence[str]) -> PickedSeries:
     rows = await session.connection.fetch(SQL["select_series"], session.organization_id, products, feature_kinds)
-    return PickedSeries({row["series_id"]: read_series(row) for row in rows}, rows[0]["series"] if rows else 0)
+    by_id: dict[int, Series] = {}
+    async for some in in_parts(rows):
+        by_id |= {row["series_id"]: read_series(row) for row in some}
+    return PickedSeries(by_id, rows[0]["series"] if rows else 0)
 
 
 def read_series(row: asyncpg.Record) -> Series:

@@ -60,13 +60,18 @@ class TableUsage(NamedTuple):
     """Attributions that the request selects; None without such a filter."""
 
     @property
+    def size(self) -> int:
+        """For turns.compute(): the same for all requests that share the view."""
+        return len(self.names.series.by_id)
+
+    @property
     def version(self) -> tuple[object, ...]:
         """While it is equal, so are the rows. Columns have the same token only if they come from the cache."""
         parts = tuple((first, columns.token) for first, columns in self.sums)
         return self.days, self.days_before, self.view.token, parts
 
     def compute(self) -> BreakdownTable:
-        """Agents have their current name and status."""
+        """Agents have their current name and status. Adds to the view's tree, so it must run in compute() only."""
         usage: tuple[list[LeafUsage], list[LeafUsage]] = ([], [])  # in the range, and in the range before
         for first, columns in self.sums:
             leaves = self.view.leaves(self.names.series.by_id, first)

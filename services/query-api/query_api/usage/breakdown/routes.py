@@ -13,9 +13,10 @@ from query_api.calendar import today_in
 from query_api.contracts.range import extend_to_months
 from query_api.http.answers import answer_encoded, head_of
 from query_api.http.fields import date_range
+from query_api.turns import compute
 from query_api.usage.breakdown.answers import change_text, read_after
-from query_api.usage.breakdown.compute import BreakdownTable, read_breakdown, sum_product_credits
-from query_api.usage.breakdown.domain.cursor import Page, cut_page, write_position
+from query_api.usage.breakdown.compute import BreakdownTable, TableUsage, read_breakdown, sum_product_credits
+from query_api.usage.breakdown.domain.cursor import Page, RowPosition, cut_page, write_position
 from query_api.usage.breakdown.domain.rows import in_order, share
 from query_api.usage.breakdown.domain.tree import Row
 from query_api.usage.breakdown.etag import Tagged
@@ -51,11 +52,22 @@ async def get_breakdown(
     its_version = (used.version, time_zone, *by_product.values(), tuple(surfaces))
     head: bytes | None = app.cache.get(key, its_version)
     if head is None:
-        page = cut_page((table := used.compute()).rows, after, query.limit, in_order)
-        head = head_of(answer_breakdown(query, table, page, time_zone, by_product, surfaces))
+        head = await compute(
+            session.organization_id, used.size, write_breakdown, query, used, after, time_zone, by_product, surfaces
+        )
         if used.chosen is None:  # else it depends on people and groups, too
             app.cache.put(key, its_version, head, len(head) + 4 * len(request.url.query) + 1_000)
     return answer_encoded(head, version.watermark.complete_to)
+
+
+def write_breakdown(
+    query: BreakdownQuery, used: TableUsage, after: RowPosition | None, time_zone: str | None,
+    by_product: Mapping[str, int], surfaces: list[str],
+) -> bytes:  # fmt: skip
+    """As head_of()."""
+    table = used.compute()
+    page = cut_page(table.rows, after, query.limit, in_order)
+    return head_of(answer_breakdown(query, table, page, time_zone, by_product, surfaces))
 
 
 def answer_breakdown(
@@ -122,7 +134,7 @@ async def get_deleted_agents(
     version = await select_usage_version(session, app.topic)
     used = await read_breakdown(session, names_of(request), app.cache, of_agents, today, version, with_previous=False)
     await session.finish()
-    agents, rows = used.view.agents, used.compute().rows
+    agents, rows = used.view.agents, (await compute(session.organization_id, used.size, used.compute)).rows
     total, events, inside = next(
         ((row.credits, row.events, row.rows) for row in rows if row.kind == "deleted"), (0, 0, [])
     )

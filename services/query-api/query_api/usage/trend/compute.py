@@ -1,7 +1,8 @@
 """Computes a trend: its interval, and sums by bucket and group."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import get_args
@@ -15,6 +16,7 @@ from query_api.calendar import Days, split_at, today_in, with_whole_months
 from query_api.contracts.range import extend_to_months
 from query_api.db.session import ReadSession
 from query_api.http.problems import invalid_parameter
+from query_api.turns import in_parts
 from query_api.usage.domain.catalog import Features
 from query_api.usage.queries import (
     first_whole_day,
@@ -34,9 +36,14 @@ from query_api.usage.trend.domain.buckets import (
     cut_buckets,
     default_interval,
 )
-from query_api.usage.trend.domain.lines import Cell, group_key, group_of
+from query_api.usage.trend.domain.lines import OTHER_GROUPS, Cell, Group, first_groups, group_key, group_of
 from query_api.usage.trend.schemas import TrendQuery
 from query_api.usage.views import kinds_of
+
+CELLS_MAX = 20_000
+"""Groups times buckets. Each agent or feature on each day of three years would be millions."""
+BEYOND = -1
+"""The number of all groups beyond the first ones."""
 
 ALL_FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
@@ -89,7 +96,7 @@ async def read_cells(
     days: Days,
     today: date,
 ) -> list[Cell]:
-    """Usage by bucket and group."""
+    """Usage by bucket and group. If there are too many cells, groups beyond `top` are one."""
     group_by, firsts = query.group_by, [bucket.days.first for bucket in buckets if bucket.days]
     features: dict[Product, Features] = {}
     if group_by in ("category", "feature"):
@@ -100,8 +107,11 @@ async def read_cells(
     series = (await select_series(session, products, kinds)).of_surfaces(query.surface)
     # Postgres sums the series of a group; `one_of` has any one series of it, to find its name.
     numbers: dict[tuple[object, ...], int] = {}
-    groups = {key: numbers.setdefault(group_key(group_by, one), len(numbers)) for key, one in series.by_id.items()}
+    groups = dict[int, int]()
+    async for some in in_parts([*series.by_id.items()]):
+        groups |= {key: numbers.setdefault(group_key(group_by, one), len(numbers)) for key, one in some}
     one_of = {number: series.by_id[key] for key, number in groups.items()}
+    group_on = cache(lambda number, day: group_of(group_by, one_of[number], day, features, agents))
     if firsts:
         changes = {day for names in features.values() for day in names.changes()} if group_by == "category" else set()
         whole = extend_to_months(query, days)
@@ -109,6 +119,11 @@ async def read_cells(
         split = split_of_chart(query, by_day=interval != "month")
         chosen = await choose_spans(session, query, today, whole, None, list(series.by_id), split=split)
         if chosen is None:
+            if not changes and len(numbers) * len(stretches) > CELLS_MAX:
+                totals = {
+                    number: credits for _, number, credits, _ in await sum_groups(session, series, groups, [whole])
+                }
+                groups = keep_first(groups, totals, lambda number: group_on(number, whole.first), query.top)
             by_group = await sum_groups(session, series, groups, stretches)
         else:
             by_group = [
@@ -130,9 +145,28 @@ async def read_cells(
             split = split._replace(starts=[bucket.start_at for bucket in of_months])
         chosen = await choose_spans(session, query, today, days, None, list(series.by_id), split=split)
         if chosen is None:
+            if group_by != "category" and len(numbers) * len(starts) > CELLS_MAX:
+                in_all = await sum_quarters(session, groups, starts[:1], buckets[-1].end_at)
+                totals = {number: credits for _, number, credits, _ in in_all}
+                groups = keep_first(groups, totals, lambda number: group_on(number, in_days[0]), query.top)
             by_quarter = await sum_quarters(session, groups, starts, buckets[-1].end_at)
         else:
             by_quarter = await sum_quarters_of_some(session, chosen.spans, days, groups, starts)
         sums = [(place, in_days[place], number, credits, events) for place, number, credits, events in by_quarter]
-    group_on = cache(lambda number, day: group_of(group_by, one_of[number], day, features, agents))
-    return [Cell(place, group_on(number, day), credits, events) for place, day, number, credits, events in sums]
+    return [
+        Cell(place, OTHER_GROUPS if number == BEYOND else group_on(number, day), credits, events)
+        for place, day, number, credits, events in sums
+    ]
+
+
+def keep_first(
+    groups: Mapping[int, int], totals: Mapping[int, int], group_of_number: Callable[[int], Group], top: int
+) -> dict[int, int]:
+    """The group numbers of series, with the number BEYOND for all groups with usage that are not among the `top` ones."""
+    of_number = {number: group_of_number(number) for number in totals}
+    by_key = Counter[str]()
+    for number, credits in totals.items():
+        by_key[of_number[number].key] += credits
+    first = {group.key for group in first_groups({*of_number.values()}, by_key, top)}
+    kept = {number for number, group in of_number.items() if group.key in first}
+    return {series_id: number if number in kept else BEYOND for series_id, number in groups.items()}

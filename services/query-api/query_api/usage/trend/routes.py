@@ -16,6 +16,7 @@ from query_api.calendar import Days, today_in
 from query_api.contracts.range import choose_days
 from query_api.http.answers import answer_json, write_instant
 from query_api.http.fields import DateRange, date_range
+from query_api.turns import compute
 from query_api.usage.product_days import sum_product_buckets
 from query_api.usage.trend.compute import choose_interval, choose_kinds, read_cells
 from query_api.usage.trend.domain.buckets import Bucket, Interval, bucket_state, cut_buckets, drawable_days
@@ -55,7 +56,7 @@ async def get_trend(request: Request, session: UsageAccess, query: Annotated[Tre
         )
         await session.finish()
         always = [PRODUCT_GROUPS[product] for product in products] if query.group_by == "product" else []
-        lines = draw_lines(cells, len(frames), query.top, always)
+        lines = await compute(session.organization_id, len(cells), draw_lines, cells, len(frames), query.top, always)
     answer = Trend(
         product=query.product,
         range=date_range(*days),
