@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from aggregator import metrics
 from aggregator.db.attributions import learn_attributions
-from aggregator.db.catalog_cache import ATTRIBUTION_BYTES_MAX, Catalog
+from aggregator.db.catalog_cache import ATTRIBUTION_BYTES_MAX, SERIES_MAX, Catalog, largest_of
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.people.attribution import Attribution
 from aggregator.domain.rollup import Organization
@@ -141,11 +141,37 @@ async def test_numbers_beyond_the_memory_limit_are_learned_again(aggregator: Agg
     aggregator.catalog.attributions_per_month = 100
     events = [used(request=number) for number in range(9)]
     await aggregator.count(records(events))
-    aggregator.catalog.attribution_bytes = ATTRIBUTION_BYTES_MAX + 1
+    aggregator.catalog.attribution_bytes["org_acme"] = ATTRIBUTION_BYTES_MAX + 1
     again = await aggregator.count(records([*events, used(request=9)], first=9))
     assert (again.duplicate_number, again.counted_number) == (9, 1)
     assert len(await counted(aggregator)) == len(aggregator.catalog.attribution_ids) == 10
-    assert 0 < aggregator.catalog.attribution_bytes < 10_000
+    assert 0 < aggregator.catalog.attribution_bytes.total() < 10_000
+
+
+async def test_names_of_one_organization_displace_none_of_others(aggregator: Aggregator) -> None:
+    await aggregator.learn(organization(), organization("org_big"), organization("org_small"))
+    own = [used(request=number) for number in range(9)]
+    large = [used(request=number) | {"subject": name} for name in ("org_big", "org_small") for number in range(9)]
+    await aggregator.count(records([*own, *large]))
+    catalog = aggregator.catalog
+    catalog.attribution_bytes["org_big"] = ATTRIBUTION_BYTES_MAX
+    catalog.make_room()
+    assert Counter(key.organization for key in catalog.attribution_ids) == {"org_acme": 9, "org_small": 9}
+    result = await aggregator.count(records([*own, *large], first=27))
+    assert (result.duplicate_number, len(catalog.attribution_ids)) == (27, 27)
+    series = ("org_acme", "assistant", "tool", "jira_search", "", "web")
+    assert series in catalog.series_ids
+    catalog.series_ids |= {("org_big", "assistant", "tool", f"{number}", "", ""): 0 for number in range(SERIES_MAX)}
+    catalog.make_room()
+    assert {key[0] for key in catalog.series_ids} == {"org_acme", "org_small"}
+    assert (await aggregator.count(records([*own, *large], first=54))).duplicate_number == 27
+
+
+def test_organizations_with_most_give_way_until_there_is_room() -> None:
+    assert largest_of(Counter(a=90, b=20, c=1), 100) == {"a"}
+    assert largest_of(Counter(a=40, b=40, c=30, d=1), 100) == {"a"}
+    assert largest_of(Counter(a=80, b=80, c=75), 100) == {"a", "b"}
+    assert largest_of(Counter(a=75), 100) == set()
 
 
 async def test_the_memory_of_numbers_is_estimated(database: Database) -> None:
@@ -164,7 +190,7 @@ async def test_the_memory_of_numbers_is_estimated(database: Database) -> None:
         used_bytes, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert len(catalog.attribution_ids) == 3_000
-    assert used_bytes / 1.3 < catalog.attribution_bytes < used_bytes * 2
+    assert used_bytes / 1.3 < catalog.attribution_bytes.total() < used_bytes * 2
 
 
 def test_an_event_cannot_name_what_stands_for_others() -> None:

@@ -61,7 +61,8 @@ async def learn_attributions(pool: Pool, catalog: Catalog, received: Mapping[Att
         if new := {place: key for place, key in places.items() if key not in numbers}:
             numbers |= await _create(pool, catalog, new, received)
         catalog.attribution_ids.update(numbers)
-        catalog.attribution_bytes += sum(_ENTRY_BYTES + getsizeof("".join(key[1:])) for key in portion)
+        for key in portion:
+            catalog.attribution_bytes[key.organization] += _ENTRY_BYTES + getsizeof("".join(key[1:]))
 
 
 async def _create(

@@ -1,5 +1,6 @@
 """The catalog in memory: organizations, rates and series, enough to place and rate usage."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -35,6 +36,17 @@ FOLDED_MAX = 100_000
 SIGHTING_S = 900.0  # an unchanged name is written again when it was last seen this long before
 
 
+def largest_of(sizes: Counter[str], most: int) -> set[str]:
+    """The organizations with most, without which at most three quarters of `most` are left."""
+    names, left = set[str](), sizes.total()
+    for name, size in sizes.most_common():
+        if left <= most * 3 // 4:
+            break
+        names.add(name)
+        left -= size
+    return names
+
+
 class StaleCatalog(Shared):
     """Another aggregator applied catalog events, claimed a correction, or added a row to a rollup after this batch was
     decided: decide it again."""
@@ -64,8 +76,8 @@ class Catalog:
     """By series beyond the limit of its organization, the one that stands for it."""
     series_per_month: int = SERIES_PER_MONTH
     attribution_ids: dict[Attribution, int] = field(default_factory=dict)
-    attribution_bytes: int = 0
-    """Estimated memory of `attribution_ids`."""
+    attribution_bytes: Counter[str] = field(default_factory=Counter)
+    """Estimated memory of `attribution_ids`, by organization."""
     month: date = date.min
     """The latest month of receipt."""
     has_folded: bool = False
@@ -119,16 +131,24 @@ class Catalog:
         return len(self.organizations.keys() - {""}) > 1
 
     def make_room(self) -> None:
-        """Drop the numbers of series or attributions when there are too many, before those of a batch are learned."""
+        """Drop numbers of series or attributions when there are too many, before those of a batch are learned: those of the
+        organizations with most, so that the others need not be read again."""
         if len(self.folded_series) > FOLDED_MAX:
             self.forget_folded_series()
         if len(self.series_ids) > SERIES_MAX:
-            self.series_ids.clear()
-            self.folded_series.clear()
+            names = largest_of(Counter(key[0] for key in self.series_ids), SERIES_MAX)
+            for key in [key for key in self.series_ids if key[0] in names]:
+                del self.series_ids[key]
+                self.folded_series.pop(key, None)
             self.sightings.clear()
             self.places = None
-        if self.attribution_bytes > ATTRIBUTION_BYTES_MAX:
-            self.forget_attributions()
+        if self.attribution_bytes.total() > ATTRIBUTION_BYTES_MAX:
+            names = largest_of(self.attribution_bytes, ATTRIBUTION_BYTES_MAX)
+            for attribution in [each for each in self.attribution_ids if each.organization in names]:
+                del self.attribution_ids[attribution]
+            for name in names:
+                del self.attribution_bytes[name]
+            self.places = None
 
     def enter_month(self, month: date) -> None:
         """Note the month of receipts. What stands for others gets another chance in a new one."""
@@ -161,7 +181,7 @@ class Catalog:
     def forget_attributions(self) -> None:
         self.has_folded = False
         self.attribution_ids.clear()
-        self.attribution_bytes = 0
+        self.attribution_bytes.clear()
         self.places = None
 
     async def learn_organizations(self, pool: Pool, names: Collection[str]) -> None:
