@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from aggregator.consumer.halves import BATCH_S, FEW, halve, next_fetch_max
+from aggregator.consumer.halves import FEW, NAMES_MAX, count_names, halve, next_fetch_max
 from aggregator.domain.columns.heads import Heads
 from aggregator.domain.decode import DecodedBatch, empty_batch, read
-from support.data.factories import records, usage
+from support.data.factories import as_written, records, usage
 
 
 def canonical() -> bytes:
@@ -56,15 +56,26 @@ def test_the_first_half_ends_where_the_second_begins() -> None:
     assert [half.last_received for half in halves] == [whole.last_received, whole.last_received]
 
 
-def test_a_batch_that_takes_long_is_followed_by_smaller_ones_and_those_by_larger_ones_again() -> None:
+@pytest.mark.parametrize("heads", [None, Heads()])
+def test_a_batch_full_of_names_is_followed_by_smaller_ones_and_those_by_larger_ones_again(heads: Heads | None) -> None:
     """Usage of all organizations waits for a batch, also for one that is full of another one's names."""
-    batch = empty_batch()
-    batch.spans[0] = (100, 30_099)
-    batch.spans[1] = (0, 9_999)
-    assert next_fetch_max(50_000, batch, BATCH_S * 4, 50_000) == 10_000
-    assert next_fetch_max(50_000, batch, BATCH_S * 400, 50_000) == FEW
-    assert next_fetch_max(500, batch, BATCH_S * 4, 50_000) == 500, "halved before"
+
+    def batch_of(number: int, names: int) -> DecodedBatch:
+        event = usage(product="agents", agent={"id": "agt_12345", "kind": "saved"}, actor={"id": "someone_12345"})
+        value = as_written(event)
+        batch = empty_batch()
+        for start in range(0, number, 1_000):
+            values = [value.replace(b"12345", b"%05d" % (at % names)) for at in range(start, start + 1_000)]
+            read(records(values, first=start), batch, heads)
+        return batch
+
+    assert count_names(batch_of(1_000, 7)) == 14
+    wide = batch_of(20_000, 20_000)
+    assert count_names(wide) == 40_000
+    assert next_fetch_max(50_000, wide, 50_000) == 20_000 * NAMES_MAX // 40_000
+    assert next_fetch_max(500, wide, 50_000) == 500, "halved before"
+    usual = batch_of(1_000, 7)
     size, steps = FEW, 0
     while size < 50_000:
-        size, steps = next_fetch_max(size, batch, BATCH_S / 2, 50_000), steps + 1
+        size, steps = next_fetch_max(size, usual, 50_000), steps + 1
     assert (size, steps) == (50_000, 34)

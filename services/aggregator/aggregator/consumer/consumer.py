@@ -225,7 +225,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _process_at_once(self, batch: DecodedBatch) -> None:
         self._slow = 0
-        self.state.batch_began, began_s = (began := time.monotonic()), time.time()
+        self.state.batch_began, began_s = time.monotonic(), time.time()
         causes = traceparents(batch, LINKS_MAX) if self._tracing.is_on else ()
         with self._tracing.span(f"process {self.topic}", "consumer", causes) as span:
             result = await rerun(lambda: self._count(batch))
@@ -237,7 +237,7 @@ class UsageStream(ConsumerRebalanceListener):  # type: ignore[misc]
         # again, and partition_progress drops it.
         await self._commit(result)
         self.state.batch_began = None
-        self._fetch_max = next_fetch_max(self._fetch_max, batch, time.monotonic() - began, self._batch_events_max)
+        self._fetch_max = next_fetch_max(self._fetch_max, batch, self._batch_events_max)
 
     def take_trace_links(self) -> list[str]:
         """Traceparents for the totals that are published next. Another aggregator may publish our totals without these

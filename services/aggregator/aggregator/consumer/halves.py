@@ -1,11 +1,14 @@
 """Splits a batch that takes too long into two consecutive batches, each of which moves the positions by its own part, and finds
 the size of the next one."""
 
+import numpy as np
+
+from aggregator.domain.columns.usage_columns import heads_of
 from aggregator.domain.decode import DecodedBatch, empty_batch
 
-BATCH_S = 1.5
-"""A batch should not take longer: usage of all organizations waits for it. 50,000 uses that each have an agent and
-a person of their own took 6.5 to 14 s on a busy machine."""
+NAMES_MAX = 25_000
+"""Different series and attributions that a batch should have: each takes rows of its own, and usage of all organizations waits
+for the batch. 50,000 uses that each have an agent and a person of their own took 6.5 to 14 s on a busy machine."""
 FEW = 2_000
 """Records that a batch may always have."""
 
@@ -18,13 +21,20 @@ class TooLarge(Exception):
         self.halves = halves
 
 
-def next_fetch_max(fetch_max: int, batch: DecodedBatch, took_s: float, most: int) -> int:
-    """The size of the next batch in records: as many of these as take BATCH_S if they took longer, else a tenth more than
-    before, at most `most`."""
-    if took_s <= BATCH_S:
+def next_fetch_max(fetch_max: int, batch: DecodedBatch, most: int) -> int:
+    """The size of the next batch in records: as many of these as have NAMES_MAX names if they have more, else a tenth more than
+    before, at most `most`. Time says less: on a slow disk, small batches would take as long as large ones."""
+    names = count_names(batch)
+    if names <= NAMES_MAX:
         return min(most, fetch_max + fetch_max // 10 + 1)
     records = sum(last - first + 1 for first, last in batch.spans.values())
-    return min(fetch_max, max(FEW, int(records * BATCH_S / took_s)))
+    return min(fetch_max, max(FEW, records * NAMES_MAX // names))
+
+
+def count_names(batch: DecodedBatch) -> int:
+    attributions = [part.attribution for part in batch.columns]
+    in_columns = len(heads_of(batch.columns)) + (len(np.unique(np.concatenate(attributions))) if attributions else 0)
+    return in_columns + len({use.series for use in batch.uses}) + len({use.attribution for use in batch.uses})
 
 
 def halve(batch: DecodedBatch) -> tuple[DecodedBatch, DecodedBatch] | None:
