@@ -7,7 +7,7 @@
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check boto3==1.44.8 opentelemetry-instrumentation-botocore==0.66b2 \
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check boto3==1.44.8 opentelemetry-sdk==1.45.2 opentelemetry-instrumentation-botocore==0.66b2 \
   opentelemetry-instrumentation-bedrock==0.62.4 openinference-instrumentation-bedrock==0.1.61
 cat > "$work/run.py" <<'PY'
 import json, sys, threading
