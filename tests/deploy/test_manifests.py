@@ -427,15 +427,44 @@ def test_network_policies_name_pods_and_ports_that_exist(prod: list[Manifest]) -
     ports = {port["name"] for _, _, container in workloads(prod) for port in container.get("ports", [])}
     covered = set()
     for policy in policies:
-        selector = policy["podSelector"]
-        names = [name for each in selector.get("matchExpressions", []) for name in each["values"]]
-        names += selector.get("matchLabels", {}).values()
+        names = selected(policy["podSelector"])
         # With Strimzi, topics are resources, so their job does not exist. Users create the tools pod.
-        assert set(names) - {"topics", "tools"} <= pods
-        covered |= set(names) if {"Ingress", "Egress"} <= set(policy["policyTypes"]) else set()
-        for rule in policy.get("ingress", []):
+        assert names - {"topics", "tools"} <= pods
+        covered |= names if {"Ingress", "Egress"} <= set(policy["policyTypes"]) else set()
+        for rule in policy.get("ingress", []) if names else []:
             assert {each["port"] for each in rule["ports"]} <= ports
     assert pods <= covered
+
+
+def test_servers_let_those_in_whose_policies_let_them_out() -> None:
+    """Postgres and its pooler by policies, Kafka by what its operator makes a policy of."""
+    manifests = render("overlays/prod-pooler")
+    policies = {each["metadata"]["name"]: each["spec"] for each in manifests if each["kind"] == "NetworkPolicy"}
+    assert clients(policies["postgres-clients"]["ingress"], 5432) == selected(policies["postgres"]["podSelector"])
+    assert clients(policies["pooler-clients"]["ingress"], 5432) == set(SERVICES)
+    for kind, name, label in (
+        ("Cluster", "postgres-clients", "cnpg.io/cluster"),
+        ("Pooler", "pooler-clients", "cnpg.io/poolerName"),
+    ):
+        [server] = [each for each in manifests if each["kind"] == kind]
+        assert policies[name]["podSelector"] == {"matchLabels": {label: server["metadata"]["name"]}}
+    [listener] = find(manifests, "Kafka", "flexcredits")["spec"]["kafka"]["listeners"]
+    let_in = clients([{"from": listener["networkPolicyPeers"], "ports": [{"port": listener["port"]}]}], 9093)
+    assert let_in == selected(policies["kafka"]["podSelector"]) - {"topics"}
+
+
+def selected(selector: Manifest) -> set[str]:
+    """The pods of ours that a policy selects."""
+    found = {name for each in selector.get("matchExpressions", []) for name in each["values"]}
+    return found | {value for key, value in selector.get("matchLabels", {}).items() if key == "app.kubernetes.io/name"}
+
+
+def clients(rules: list[Manifest], port: int) -> set[str]:
+    """The pods of ours that may connect to the port."""
+    peers = [
+        peer for rule in rules if port in [each["port"] for each in rule.get("ports", [])] for peer in rule["from"]
+    ]
+    return {name for peer in peers if "namespaceSelector" not in peer for name in selected(peer["podSelector"])}
 
 
 def test_the_production_overlay_takes_the_image_by_digest(tmp_path: Path) -> None:
