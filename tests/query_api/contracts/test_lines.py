@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from query_api.calendar import Days
 from query_api.exports.domain.cells import end_lines, file_name, guard, guard_id, text_cell, unguard_id, write_lines
-from query_api.exports.domain.labels import Catalog, UsedSeries, build_labels, months_of
+from query_api.exports.domain.labels import Catalog, LabelBook, UsedSeries, build_labels, months_of
 from query_api.usage.domain.catalog import Agent, Feature, FeatureEntry, Features
 
 DAY = date(2026, 2, 27)
@@ -46,6 +46,9 @@ def test_every_day_of_a_series_has_one_label_with_the_category_of_that_day(
             assert (label.category, label.category_now) == (category, now)
             assert (label.feature, label.feature_name) == (feature.feature, known.name(feature))
     assert sorted({label.series_id for label in labels}) == list(range(len(used)))
+    book = LabelBook(MONTH, Catalog({"agents": known}, {}, today))
+    for some in (series[:2], series, series[1:]):  # those of a series are the same whenever they are asked for
+        assert book.find(some) == [label for each in some for label in labels if label.series_id == each.series_id]
 
 
 def test_the_order_of_labels_does_not_depend_on_the_numbers_of_series() -> None:

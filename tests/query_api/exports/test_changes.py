@@ -18,7 +18,7 @@ from query_api.calendar import Days
 from query_api.exports.changes.differences import DayCredits, compare, cut_days, cut_pair, sums_of, sums_of_days
 from query_api.exports.changes.worth import compare_worth
 from query_api.exports.domain.labels import Label
-from query_api.exports.formats.rows import Rows
+from query_api.exports.formats.rows import LabelIndex, Rows
 from support.clients.export_files import read_csv, total
 from support.data.factories import correction, event, rate, records, usage
 from support.data.random_history import catalog_events, random_history, the_rate
@@ -276,9 +276,9 @@ cells = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(1, 3)), st.tupl
 categories = st.lists(st.sampled_from([None, "A", "B"]), min_size=3, max_size=3)
 
 
-def labels_of(names: list[str | None]) -> list[Label]:
+def labels_of(names: list[str | None]) -> LabelIndex:
     rest = (None, "f", "f", None, None, None, None)
-    return [Label(series, *DAYS, "api", "namespace", name, *rest) for series, name in enumerate(names, 1)]
+    return LabelIndex([Label(series, *DAYS, "api", "namespace", name, *rest) for series, name in enumerate(names, 1)])
 
 
 def rows_of(found: dict[tuple[int, int], tuple[int, int, int]]) -> Rows:

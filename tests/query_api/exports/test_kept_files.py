@@ -6,14 +6,15 @@ import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 import pytest
 from aggregator.rebuild.time_zone import change_time_zone
 from query_api.access.state import ExportLimits
-from query_api.db.session import write_as
+from query_api.db.session import read_as, write_as
+from query_api.exports.changes.rerun import KeptLines, read_kept
 from query_api.exports.manifests.keeping import KeptFile, NewPart
 from query_api.exports.manifests.queries import NewManifest, insert_export
 from runtime.postgres.pool import Pool
@@ -152,6 +153,21 @@ async def test_files_share_what_has_not_changed(api: Api, db: TableRows) -> None
         "SELECT sum(octet_length(data)) FROM export_lines JOIN export_blocks ON block IN (lines_block, labels_block)"
     )
     assert await db.count(of_files) > 4 * await db.count(BLOCKS)
+
+
+async def test_all_parts_of_a_file_share_what_finds_their_labels(api: Api, pool: Pool, db: TableRows) -> None:
+    """Of 20,000 series it takes longer to make than a part with few lines to read."""
+    acme = await db.organization()
+    for day in ("2026-08-03", "2026-09-01", "2026-09-22", "2026-11-01"):
+        await db.use(acme, "api", "namespace", f"n{day}", day, 5)
+    for path in ("usage.csv?range=all", "focus.csv?range=all"):
+        export = UUID((await make(api, path)).headers[HEADER])
+        async with read_as(pool, "org_acme", "") as session:
+            parts = [part async for part in read_kept(session, export)]
+        indexes = [part.labels for part in parts if isinstance(part, KeptLines)]
+        assert len(indexes) > 2
+        assert all(index is indexes[0] for index in indexes)
+        assert len(indexes[0].labels) == 4
 
 
 async def test_files_older_than_the_ledger_are_the_first_to_go(open_api: OpenApi, db: TableRows) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from query_api.access.state import ExportLimits
 from query_api.calendar import Days
 from query_api.exports.domain.labels import Label, UsedSeries, fixed_pieces, months_of
-from query_api.exports.formats.rows import Rows
+from query_api.exports.formats.rows import LabelIndex, Rows
 from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.manifests.kept import (
     AnotherForm,
@@ -90,9 +90,10 @@ def test_usage_finds_the_labels_that_it_had(found: list[dict[UsedSeries, list[st
     head, *parts = kept.parts
     assert head.labels_block is not None
     labels_again = read_labels(kept.blocks[head.labels_block])
+    index = LabelIndex(labels_again)
     for (month, labels, rows), part in zip(written, parts, strict=True):
         assert part.lines_block is not None
-        again = read_kept_rows(kept.blocks[part.lines_block], month, labels_again)
+        again = read_kept_rows(kept.blocks[part.lines_block], month, index)
         for name in ("day", "is_correction", "credits", "events"):
             assert getattr(again, name).tolist() == getattr(rows, name).tolist()
         texts_then = [labels[at][3:] for at in rows.label]

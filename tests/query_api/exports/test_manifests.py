@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from query_api.access.state import ExportLimits
 from query_api.auth.minisign import SigningKey
-from query_api.exports.formats.rows import Rows
+from query_api.exports.formats.rows import LabelIndex, Rows
 from query_api.exports.manifests.kept import days_of, read_kept_rows, read_labels
 from support.clients.export_files import read_csv, special, total
 from support.data.people_rows import actor, attribution, show, use_by
@@ -289,7 +289,7 @@ async def keep_as_before(dsn: str, export: str) -> None:
         " (SELECT data FROM export_blocks WHERE block = lines_block) AS lines FROM export_lines WHERE export_id = $1 ORDER BY 1",
         export,
     )
-    labels = read_labels(rows[0]["labels"])
+    labels = LabelIndex(read_labels(rows[0]["labels"]))
     await connection.execute("DELETE FROM export_lines WHERE export_id = $1", export)
     for at, row in enumerate(rows[1:]):
         days = days_of(row["first_on"], row["begins_at"])

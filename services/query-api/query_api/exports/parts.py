@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from typing import Any, get_args
 
+import numpy as np
 from fastapi import Request
 from flexcredits_schemas.events import PRODUCTS, FeatureKind, Product
 from pydantic import Field
@@ -29,7 +30,7 @@ from query_api.exports.domain.focus import (
 )
 from query_api.exports.domain.labels import Catalog, Label, UsedSeries, build_labels, fixed_pieces, months_of
 from query_api.exports.formats.files import ParquetWriter
-from query_api.exports.formats.rows import Rows, read_rows
+from query_api.exports.formats.rows import LabelIndex, Rows, read_rows
 from query_api.exports.queries import (
     copy_usage,
     prepare_copy,
@@ -155,14 +156,14 @@ async def label_months(
 
 
 async def read_usage_rows(
-    session: ReadSession, labels: Sequence[Label], days: Days, spans: Sequence[Span] | None
+    session: ReadSession, labels: LabelIndex, days: Days, spans: Sequence[Span] | None
 ) -> AsyncIterator[tuple[Days, Rows]]:
     """Lines of usage with one of these labels, at most ROWS_AT_ONCE, with the days that their indexes begin at.
 
     `spans`: of these attributions only. Lines of a day may be in several parts. Parts end on fixed days, so that files of other
     days have the same ones.
     """
-    series = sorted({label.series_id for label in labels})
+    series: list[int] = np.unique(labels.series).tolist()
     if not series:
         return
     for some in fixed_pieces(days, ROWS_AT_ONCE // len(series)):

@@ -22,7 +22,7 @@ from query_api.exports.domain.kinds import Columns
 from query_api.exports.domain.labels import Catalog, Label, UsedSeries, label_cells
 from query_api.exports.formats.batches import Batch, Keyed, constant, decimals, key_of, key_of_used, texts
 from query_api.exports.formats.files import FileWriter, Parts
-from query_api.exports.formats.rows import Rows
+from query_api.exports.formats.rows import LabelIndex, Rows
 from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.parts import (
     BOM,
@@ -96,7 +96,8 @@ async def usage_parts(session: ReadSession, data: UsageData, rules: CellRules, k
         cells = [label_cells(label, rules) for label in labels]
         if keeper:
             await asyncio.to_thread(keeper.begin_month, labels)
-        async for days, rows in read_usage_rows(session, labels, month, data.spans):
+        index = await asyncio.to_thread(LabelIndex, labels)
+        async for days, rows in read_usage_rows(session, index, month, data.spans):
             if keeper:
                 await asyncio.to_thread(keeper.add_usage, days, rows)
             yield await asyncio.to_thread(usage_batch, rows, days, cells, data.account)

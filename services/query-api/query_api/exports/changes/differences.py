@@ -12,7 +12,7 @@ import numpy as np
 
 from query_api.calendar import Days
 from query_api.exports.domain.labels import Label
-from query_api.exports.formats.rows import Array, Rows, exact_sum, find_labels
+from query_api.exports.formats.rows import Array, LabelIndex, Rows, exact_sum
 
 Cause = Literal["late", "corrected", "recategorized", "moved", "re_rated"]
 CAUSES: tuple[Cause, ...] = ("late", "corrected", "recategorized", "moved", "re_rated")
@@ -63,12 +63,11 @@ class Differences(NamedTuple):
     by_day: Mapping[date, DayCredits]
 
 
-def sums_of(pieces: Iterable[tuple[Days, Sequence[Label], Rows]]) -> Sums:
+def sums_of(pieces: Iterable[tuple[Days, LabelIndex, Rows]]) -> Sums:
     """Lines by key. A key has at most one line of usage and one of corrections."""
     columns: list[list[Array]] = [[np.empty(0, np.int64)] for _ in range(4)]
     for days, labels, rows in pieces:
-        series = np.array([label.series_id for label in labels], np.int64)
-        keys = (rows.day.astype(np.int64) + days.first.toordinal()) << _SERIES_BITS | series[rows.label]
+        keys = (rows.day.astype(np.int64) + days.first.toordinal()) << _SERIES_BITS | labels.series[rows.label]
         for column, values in zip(columns, (keys, rows.is_correction, rows.credits, rows.events), strict=True):
             column.append(values.astype(np.int64))
     keys, is_correction, credits, events = (np.concatenate(column) for column in columns)
@@ -102,7 +101,7 @@ def cut_days(sums: Sums, days: Days) -> Sums:
 
 
 def compare(
-    then: Sums, now: Sums, as_then: Sums | None, labels_then: Sequence[Label], labels_now: Sequence[Label], most: int
+    then: Sums, now: Sums, as_then: Sums | None, labels_then: LabelIndex, labels_now: LabelIndex, most: int
 ) -> Differences:
     """`as_then`: today's usage in the days of the file, if days have moved since: without corrections of their own.
 
@@ -126,7 +125,7 @@ def compare(
             "moved": (difference - late, after.events - stayed.events),
         }
     days, series = keys >> _SERIES_BITS, keys & (1 << _SERIES_BITS) - 1
-    at_now = find_labels(series, days, labels_now)
+    at_now = labels_now.find(series, days)
     totals = {cause: Total(exact_sum(credits), exact_sum(events)) for cause, (credits, events) in by_cause.items()}
     largest: list[Difference] = []
     numbers: dict[Cause, int] = {}
@@ -134,11 +133,12 @@ def compare(
         differs = np.flatnonzero((credits != 0) | (events != 0))
         numbers[cause] = len(differs)
         for at in _largest(differs, credits, events, most):
-            label = labels_now[at_now[at]]
+            label = labels_now.labels[at_now[at]]
             day = date.fromordinal(int(days[at]))
             largest.append(Difference(cause, day, label, label.category, int(credits[at]), int(events[at])))
-    at_then = np.where(np.isin(keys, then.keys, assume_unique=True), find_labels(series, days, labels_then), -1)
-    more, numbers["recategorized"] = _recategorized(days, before, (at_then, labels_then), (at_now, labels_now), most)
+    at_then = np.where(np.isin(keys, then.keys, assume_unique=True), labels_then.find(series, days), -1)
+    of_then, of_now = (at_then, labels_then.labels), (at_now, labels_now.labels)
+    more, numbers["recategorized"] = _recategorized(days, before, of_then, of_now, most)
     largest += more
     return Differences(
         total_of(then), total_of(now), totals, take_largest(largest, most), numbers, _by_day(days, before, after)
@@ -150,10 +150,7 @@ def _recategorized(
 ) -> tuple[list[Difference], int]:
     """Both sides of each new category, and their number. `then` and `now`: the index of each key's label, -1 without one."""
     names: dict[str | None, int] = {}
-    categories = [
-        np.array([names.setdefault(label.category, len(names)) for label in labels] or [0])[at]
-        for at, labels in (then, now)
-    ]
+    categories = [_number_categories(at, labels, names) for at, labels in (then, now)]
     amounts = before.usage + before.corrected
     differs = np.flatnonzero(
         (then[0] >= 0) & (categories[0] != categories[1]) & ((amounts != 0) | (before.events != 0))
@@ -165,6 +162,13 @@ def _recategorized(
         found.append(Difference("recategorized", day, label, left, -credits, -events))
         found.append(Difference("recategorized", day, label, label.category, credits, events))
     return found, 2 * len(differs)
+
+
+def _number_categories(at: Array, labels: Sequence[Label], names: dict[str | None, int]) -> Array:
+    """A number for the category of each label, the same one for the same name. Only labels that are used are read."""
+    used, key = np.unique(at, return_inverse=True)
+    categories = (labels[each].category if each >= 0 else None for each in used.tolist())
+    return np.array([names.setdefault(category, len(names)) for category in categories], np.int64)[key]
 
 
 def take_largest(differences: Iterable[Difference], most: int) -> list[Difference]:

@@ -31,7 +31,8 @@ from query_api.exports.changes.differences import (
 from query_api.exports.changes.queries import select_series_between, sum_days_of_quarters
 from query_api.exports.changes.rerun import KeptLines, read_kept
 from query_api.exports.changes.worth import PriceChange, WorthDifference, compare_worth
-from query_api.exports.domain.labels import ONE_DAY, Catalog, UsedSeries, build_labels, months_of
+from query_api.exports.domain.labels import ONE_DAY, LabelBook, UsedSeries, months_of
+from query_api.exports.formats.rows import LabelIndex
 from query_api.exports.manifests.kept import begins_of
 from query_api.exports.manifests.manifest import Manifest, worth_of_days
 from query_api.exports.parts import ROWS_AT_ONCE, UsageQuery, choose_products, read_catalog, read_usage_rows
@@ -70,7 +71,7 @@ async def compare_with_today(
         UsageQuery(product=filters.product, view=filters.view, surface=None if filters.surface is None else [*filters.surface])
     )  # fmt: skip
     series = await select_exported_series(session, products, kinds, filters.surface)
-    catalog = await read_catalog(session, products, today)
+    labels = LabelBook(manifest.days, await read_catalog(session, products, today))
     used = await select_days(session)
     await prepare_copy(session)
     none = Total(0, 0)
@@ -78,7 +79,7 @@ async def compare_with_today(
     by_day: dict[date, DayCredits] = {}
     async with aclosing(_segments(session, export_id, manifest, used)) as segments:
         async for segment in segments:
-            async with aclosing(_compare_days(session, segment, series, catalog, now, most)) as compared:
+            async with aclosing(_compare_days(session, segment, series, labels, now, most)) as compared:
                 async for found in compared:
                     if isinstance(found, NotCompared):
                         total = total._replace(not_compared=_join([*total.not_compared, found]))
@@ -140,14 +141,14 @@ async def _compare_days(
     session: ReadSession,
     segment: _Segment,
     series: Sequence[UsedSeries],
-    catalog: Catalog,
+    book: LabelBook,
     now: datetime,
     most: int,
 ) -> AsyncGenerator[Differences | NotCompared, None]:
     """As many days at once as have ROWS_AT_ONCE lines, because there may be many more series today."""
     begins, kept = segment.begins_at, segment.kept
     then = await asyncio.to_thread(sums_of, [(part.days, part.labels, part.rows) for part in kept])
-    labels_then = kept[0].labels if kept else []
+    labels_then = kept[0].labels if kept else LabelIndex([])
     chosen = [each.series_id for each in series]
     ids = await select_used_series(session, segment.days) | series_of(then)
     days_of = [segment.days.first + at * ONE_DAY for at in range(len(begins) - 1)]
@@ -167,7 +168,7 @@ async def _compare_days(
             rows = await sum_days_of_quarters(session, begins[at : after + 1], chosen)
             first = days.first.toordinal()
             as_then = await asyncio.to_thread(sums_of_days, [(first + row.day, *row[1:]) for row in rows])
-        labels = await asyncio.to_thread(build_labels, of_days, days, catalog)
+        labels = LabelIndex(await asyncio.to_thread(book.find, of_days))
         pieces = [(some, labels, found) async for some, found in read_usage_rows(session, labels, days, None)]
         today = await asyncio.to_thread(sums_of, pieces)
         yield await asyncio.to_thread(compare, cut_days(then, days), today, as_then, labels_then, labels, most)

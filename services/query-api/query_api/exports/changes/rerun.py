@@ -20,7 +20,7 @@ from query_api.exports.focus.domain.columns import Dataset as FocusDataset
 from query_api.exports.focus.kept import FocusAgain
 from query_api.exports.formats.batches import Batch, Lines
 from query_api.exports.formats.files import CsvWriter, FileWriter, ParquetWriter, Parts, write_file
-from query_api.exports.formats.rows import Rows
+from query_api.exports.formats.rows import LabelIndex, Rows
 from query_api.exports.manifests.kept import (
     AnotherForm,
     days_of,
@@ -40,7 +40,8 @@ class KeptLines(NamedTuple):
 
     days: Days
     begins_at: Sequence[datetime]
-    labels: list[Label]
+    labels: LabelIndex
+    """The same object for all lines with these labels."""
     rows: Rows
 
 
@@ -70,12 +71,12 @@ async def find_kept(session: ReadSession, export_id: UUID) -> Manifest:
 
 async def read_kept(session: ReadSession, export_id: UUID) -> AsyncGenerator[KeptLines | Lines, None]:
     """What is kept of a file, in its order. Raises ApiProblem."""
-    labels: list[Label] = []
+    labels = LabelIndex([])
     async with aclosing(select_export_lines(session, export_id)) as parts:
         async for part in parts:
             try:
                 if part.labels is not None:
-                    labels = await asyncio.to_thread(read_labels, part.labels)
+                    labels = LabelIndex(await asyncio.to_thread(read_labels, part.labels))
                 if part.first_on is not None and part.begins_at is not None and part.lines is not None:
                     days = days_of(part.first_on, part.begins_at)
                     rows = await asyncio.to_thread(read_kept_rows, part.lines, days, labels)
@@ -124,7 +125,7 @@ def writer_again(manifest: Manifest, about: Mapping[str, Any]) -> FileWriter:
 
 def batches_again(
     manifest: Manifest, about: Mapping[str, Any], rules: CellRules
-) -> Callable[[Days, list[Label], Rows], Batch]:
+) -> Callable[[Days, Sequence[Label], Rows], Batch]:
     """Writes usage as it was written. One function for each file: it keeps what it needs of labels."""
     body = manifest.body
     if body["dataset"] == "focus":
@@ -132,7 +133,7 @@ def batches_again(
     account = BillingAccount(body["organization"], None, "", body["time_zone"])
     of, cells = None, list[Label]()
 
-    def batch(days: Days, labels: list[Label], rows: Rows) -> Batch:
+    def batch(days: Days, labels: Sequence[Label], rows: Rows) -> Batch:
         nonlocal of, cells
         if labels is not of:
             of, cells = labels, [label_cells(label, rules) for label in labels]
@@ -152,7 +153,7 @@ async def write_again(session: ReadSession, export_id: UUID, manifest: Manifest)
             async for part in kept:
                 if isinstance(part, KeptLines):
                     batch = batch or batches_again(manifest, about, writer.rules)
-                    yield await asyncio.to_thread(batch, part.days, part.labels, part.rows)
+                    yield await asyncio.to_thread(batch, part.days, part.labels.labels, part.rows)
                 else:
                     yield part
 

@@ -1,6 +1,6 @@
 """Labels of export lines: names, categories and states, from the same source as the tables. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -75,6 +75,21 @@ def build_labels(series: Iterable[UsedSeries], days: Days, catalog: Catalog) -> 
                 )
             )
     return labels
+
+
+class LabelBook:
+    """Labels of series on any of `days`. Those of a series are made once, and kept."""
+
+    def __init__(self, days: Days, catalog: Catalog) -> None:
+        self._days, self._catalog = days, catalog
+        self._of: dict[int, list[Label]] = {}
+
+    def find(self, series: Sequence[UsedSeries]) -> list[Label]:
+        """In the order of the series."""
+        new = [each for each in series if each.series_id not in self._of]
+        for label in build_labels(new, self._days, self._catalog):
+            self._of.setdefault(label.series_id, []).append(label)
+        return [label for each in series for label in self._of[each.series_id]]
 
 
 def label_cells(label: Label, rules: CellRules) -> Label:

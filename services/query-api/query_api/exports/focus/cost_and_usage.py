@@ -21,6 +21,7 @@ from query_api.exports.focus.queries import copy_focus_people
 from query_api.exports.focus.reading import FocusData
 from query_api.exports.formats.batches import Batch
 from query_api.exports.formats.files import Parts, copied, lines_of
+from query_api.exports.formats.rows import LabelIndex
 from query_api.exports.manifests.keeping import Keeper
 from query_api.exports.parts import ALL_KINDS, label_months, read_catalog, read_usage_rows
 from query_api.exports.queries import copy_focus_1_2_people, select_exported_series
@@ -48,8 +49,10 @@ async def parts_1_2(
             async for batch in _month(session, month, labels, calendar, None, account, GUARDED, keeper):
                 yield batch
         else:
+            cells = focus_labels(labels)
             for day in calendar:
-                about = focus_labels(_of_day(labels, day)), day, account, data.who
+                of_day = [label for label in cells if label.first <= day.day <= label.last]
+                about = of_day, day, account, data.who
                 async with aclosing(copied(partial(copy_focus_1_2_people, session, *about))) as pieces:
                     async for piece in pieces:
                         yield piece
@@ -106,13 +109,10 @@ async def _month(
     if keeper:
         await asyncio.to_thread(keeper.begin_month, labels)
         keep_days(keeper, calendar, invoices)
-    async for days, rows in read_usage_rows(session, labels, month, None):
+    index = await asyncio.to_thread(LabelIndex, labels)
+    async for days, rows in read_usage_rows(session, index, month, None):
         if keeper:
             await asyncio.to_thread(keeper.add_usage, days, rows)
         some = slice((days.first - month.first).days, (days.last - month.first).days + 1)
         of_days = calendar[some], None if invoices is None else invoices[some]
         yield await asyncio.to_thread(usage_batch, usage_of_rows(rows), cells, details, *of_days, account)
-
-
-def _of_day(labels: list[Label], day: FocusDay) -> list[Label]:
-    return [label for label in labels if label.first <= day.day <= label.last]

@@ -35,11 +35,11 @@ class FocusAgain:
         self._days = {day.day: day for day in days}
         invoices = [DayInvoice(*each) for each in about["invoices"]]
         self._invoices = dict(zip(self._days, invoices, strict=True)) if invoices else None
-        self._of: list[Label] | None = None
+        self._of: Sequence[Label] | None = None
         self._cells: list[FocusLabel] = []
         self._details: list[str | None] = []
 
-    def batch(self, days: Days, labels: list[Label], rows: Rows) -> Batch:
+    def batch(self, days: Days, labels: Sequence[Label], rows: Rows) -> Batch:
         if labels is not self._of:
             self._of, self._cells = labels, focus_labels(labels, self._rules)
             self._details = [sku_details(label) for label in labels]

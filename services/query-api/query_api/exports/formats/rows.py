@@ -38,7 +38,27 @@ class Rows(NamedTuple):
             yield type(self)(*(each[at : at + most] for each in self))
 
 
-def read_rows(data: bytes, labels: Sequence[Label], days: Days) -> Rows:
+class LabelIndex:
+    """Finds labels by series and day. Made once for all parts with these labels: a part may have far fewer lines."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self.labels = labels
+        columns = ((each.series_id, each.first.toordinal(), each.last.toordinal()) for each in labels)
+        self.series, first, last = np.fromiter(columns, np.dtype((np.int64, 3)), len(labels)).T
+        self._order = np.lexsort((first, self.series))
+        self._first, self._last = first, last
+        self._begins = self.series[self._order] << 32 | first[self._order]
+
+    def find(self, series_id: Array, day: Array) -> Array:
+        """The index of the label of each series and day (an ordinal); -1 without one."""
+        if not self.labels:
+            return np.full(len(day), -1)
+        at = self._order[np.maximum(np.searchsorted(self._begins, series_id << 32 | day, "right") - 1, 0)]
+        is_within = (self.series[at] == series_id) & (self._first[at] <= day) & (day <= self._last[at])
+        return np.where(is_within, at, -1)
+
+
+def read_rows(data: bytes, labels: LabelIndex, days: Days) -> Rows:
     """Lines that carry credits or events, sorted by day and label. Usage without a label is left out.
 
     `data`: rows with COLUMNS. Raises ValueError if they are something else.
@@ -47,7 +67,7 @@ def read_rows(data: bytes, labels: Sequence[Label], days: Days) -> Rows:
     if len(data) != _BEFORE + found.nbytes + _AFTER or not (found["columns"] == len(COLUMNS)).all():
         raise ValueError("the rows are not those of the statement")
     day = found["day"].astype(np.int64) + _EPOCH
-    label = find_labels(found["series_id"].astype(np.int64), day, labels)
+    label = labels.find(found["series_id"].astype(np.int64), day)
     known = np.flatnonzero(label >= 0)
     known = known[np.lexsort((label[known], day[known]))]
     credits, corrected, events = (found[name][known].astype(np.int64) for name in ("credits", "corrected", "events"))
@@ -66,15 +86,3 @@ def read_rows(data: bytes, labels: Sequence[Label], days: Days) -> Rows:
 def exact_sum(numbers: Array) -> int:
     """The sum of integers (int64), which may be larger than one of them can be."""
     return (int((numbers >> 32).sum()) << 32) + int((numbers & 0xFFFFFFFF).sum())
-
-
-def find_labels(series_id: Array, day: Array, labels: Sequence[Label]) -> Array:
-    """The index of the label of each series and day (an ordinal); -1 without one."""
-    if not labels:
-        return np.full(len(day), -1)
-    of = np.array([(label.series_id, label.first.toordinal(), label.last.toordinal()) for label in labels], np.int64)
-    order = np.lexsort((of[:, 1], of[:, 0]))
-    begins = of[order, 0] << 32 | of[order, 1]
-    at = order[np.maximum(np.searchsorted(begins, series_id << 32 | day, "right") - 1, 0)]
-    is_within = (of[at, 0] == series_id) & (of[at, 1] <= day) & (day <= of[at, 2])
-    return np.where(is_within, at, -1)

@@ -19,7 +19,7 @@ from flexcredits_schemas.calendar import midnight
 from query_api.calendar import Days
 from query_api.exports.domain.labels import ONE_DAY, Label
 from query_api.exports.formats.batches import Lines
-from query_api.exports.formats.rows import Array, Rows, find_labels
+from query_api.exports.formats.rows import Array, LabelIndex, Rows
 
 _TYPES = {int: pa.int32(), date: pa.date32(), str: pa.string()}
 _LABELS = pa.schema([(name, _TYPES.get(kind, pa.string())) for name, kind in Label.__annotations__.items()])
@@ -96,14 +96,14 @@ def keep_rows(rows: Rows, series: Array) -> bytes:
     return _write(pa.table({name: pa.array(values) for name, values in zip(_ROWS, columns, strict=True)}))
 
 
-def read_kept_rows(data: bytes, days: Days, labels: Sequence[Label]) -> Rows:
+def read_kept_rows(data: bytes, days: Days, labels: LabelIndex) -> Rows:
     """Raises AnotherForm."""
     table = _read(data)
     if table.column_names not in (_ROWS, list(Rows._fields)):
         raise AnotherForm(AnotherForm.__doc__)
     day, label, *rest = (np.asarray(column.to_numpy()) for column in table.columns)
     if table.column_names == _ROWS:
-        label = find_labels(label.astype(np.int64), day.astype(np.int64) + days.first.toordinal(), labels)
+        label = labels.find(label.astype(np.int64), day.astype(np.int64) + days.first.toordinal())
         if (label < 0).any():
             raise AnotherForm(AnotherForm.__doc__)
         label = label.astype(np.int32)
