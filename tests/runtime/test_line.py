@@ -124,3 +124,54 @@ async def test_a_key_that_comes_last_expects_its_turn_and_not_the_queue_of_anoth
     assert line.expect_wait_s("c") == pytest.approx(1 * 2 / 2, rel=0.01)
     until.set()
     await asyncio.gather(*tasks)
+
+
+async def test_slow_requests_of_one_key_refuse_none_of_another() -> None:
+    """Each key has its own average, and places that the other key holds for long are not waited for."""
+    now = 0.0
+    line, until = Line(8, clock=lambda: now), asyncio.Event()
+    for _ in range(100):  # "slow" holds a place for 14 s
+        async with line.place("slow", wait_s=15):
+            now += 14
+    slow = [asyncio.create_task(hold(line, "slow", [], until, wait_s=1000)) for _ in range(40)]
+    await turns()
+
+    async def quick() -> None:
+        nonlocal now
+        async with line.place("quick", wait_s=1):
+            await asyncio.sleep(0)
+            now += 0.01
+
+    for _ in range(2):
+        await asyncio.gather(*(quick() for _ in range(50)))
+    with pytest.raises(LineFull, match="the wait would be about"):
+        await hold(line, "slow", [], until, wait_s=15)
+    until.set()
+    await asyncio.gather(*slow)
+
+
+async def test_a_key_waits_for_a_place_that_comes_free_soon_beside_those_that_another_holds_for_long() -> None:
+    now = 0.0
+    line, until, soon = Line(3, clock=lambda: now), asyncio.Event(), asyncio.Event()
+    for _ in range(100):
+        async with line.place("slow", wait_s=15):
+            now += 200
+    slow = [asyncio.create_task(hold(line, "slow", [], until)) for _ in range(2)]
+    other = asyncio.create_task(hold(line, "other", [], soon))
+    await turns()
+    came = list[str]()
+    waiting = asyncio.create_task(hold(line, "third", came, soon, wait_s=10))
+    await turns()
+    soon.set()
+    await asyncio.gather(other, waiting)
+    assert came == ["third"]
+    until.set()
+    await asyncio.gather(*slow)
+
+
+async def test_averages_are_known_of_the_keys_that_left_last() -> None:
+    line = Line(1)
+    for number in range(1500):
+        async with line.place(f"{number}", wait_s=1):
+            pass
+    assert len(line._held_s) == 1000

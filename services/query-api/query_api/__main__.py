@@ -18,6 +18,7 @@ from runtime.postgres.pool import Pool, open_pool, trace_statements
 from runtime.process import run_process
 from runtime.processes import run_processes
 
+from query_api.access.presence import Presence
 from query_api.access.state import AppState, ExportLimits, SignIn, utc_now
 from query_api.app import build_app
 from query_api.auth.cookies import Cookies
@@ -94,6 +95,7 @@ async def run(settings: Settings, stop: asyncio.Event, bound: socket.socket | No
             unsubscribe_secret=settings.flexcredits_unsubscribe_secret.get_secret_value(),
             export_key=make_export_key(settings),
             export_limits=ExportLimits(organization_bytes=settings.export_kept_mib * 1024 * 1024),
+            presence=Presence(settings.connections_max),
         )
         hub = LiveHub()
         asking = await open_one("query-api-health", 1, STATEMENT_TIMEOUT_S)

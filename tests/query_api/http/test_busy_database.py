@@ -1,21 +1,29 @@
 """A database that is away, slow or busy: 503 in time, and other organizations keep their connections."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import asyncpg
-from query_api.auth.signing_keys import SigningKeys
+import httpx
+from query_api.access.presence import Presence
+from query_api.access.state import AppState
+from query_api.app import build_app
+from query_api.auth.signing_keys import SigningKeys, fetch_from
+from query_api.auth.tokens import Verifier
 from query_api.db.session import LastAnswer, NoSession, find_problem, measure_statements
 from query_api.health import Health
+from query_api.http.middleware import RequestObserver
+from runtime.http.server import Server, listen, serve
 from runtime.postgres.line import share_of
 from runtime.postgres.pool import Pool, open_pool
 from runtime.postgres.time_zones import ZoneRules
 from support.clients.query_paths import FILES, PATHS
-from support.data.table_rows import TableRows
+from support.data.table_rows import NOW, TOPIC, TableRows
 from support.infra.pgbouncer import pgbouncer
 from support.infra.service_process import eventually, free_port
 from support.infra.stack import Database
-from support.services.query_api import OpenApi
+from support.services.query_api import AUDIENCE, ISSUER, IdentityProvider, OpenApi
 
 
 async def test_postgres_away_is_503(open_api: OpenApi) -> None:
@@ -93,9 +101,52 @@ async def test_one_organizations_slow_reads_leave_the_others_their_connections(
         answer = first.pop().result()
         assert (answer.status_code, answer.json()["detail"]) == (503, "The database is busy. Try again in a moment.")
         assert (answer.json()["type"], answer.headers["retry-after"]) == ("/problems/busy", "2")
+        at_once = await asyncio.gather(*(api.ask("/api/v1/overview") for _ in range(60)))
+        assert {answer.status_code for answer in at_once} == {200}, "they wait for their own requests only"
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_more_requests_of_one_organization_than_the_server_has_connections_refuse_none_of_others(
+    db: TableRows, database: Database, provider: IdentityProvider
+) -> None:
+    """All of them wait for slow reads, and the client uses a connection for each."""
+    await slow_organization(db)
+    stop, listener = asyncio.Event(), listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1/overview"
+    async with open_pool(
+        database.roles["flexcredits_api"], application="shared", size=4, at_least=0, statement_timeout_s=20
+    ) as pool:
+        verifier = Verifier(SigningKeys(fetch_from(provider.url)), ISSUER, AUDIENCE)
+        state = AppState(pool, pool, verifier, True, TOPIC, lambda: NOW, pool, presence=Presence(40))
+        app = RequestObserver(build_app(state))
+        serving = asyncio.create_task(
+            serve(Server(app, connections_max=40, head_wait_s=5, shutdown_s=1), listener, stop)
+        )
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None), timeout=60, trust_env=False) as client:
+
+            async def ask(**claims: str) -> httpx.Response:
+                return await client.get(url, headers={"Authorization": f"Bearer {provider.token(**claims)}"})
+
+            asked = list[asyncio.Task[httpx.Response]]()
+            for wave in (1, 2):
+                asked += [asyncio.create_task(ask(organization="org_slow")) for _ in range(27)]
+                await eventually(lambda: sleep_in_postgres(db, 3), what="its reads are slow")
+                refused = 27 * wave - 12
+                await eventually(lambda: sum(task.done() for task in asked) == refused, what="the others are refused")  # noqa: B023
+            for _ in range(5):
+                assert (await ask()).status_code == 200
+            answer = next(task.result() for task in asked if task.done())
+            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/busy")
+            assert (
+                answer.json()["detail"]
+                == "12 requests of your organization are in progress here. Try again in a moment."
+            )
+            assert (answer.headers["retry-after"], answer.headers["connection"]) == ("2", "close")
+            await eventually(lambda: cancel_in_postgres(db, asked), what="its reads have ended")
+        stop.set()
+        await serving
 
 
 async def test_one_organizations_slow_reads_in_all_processes_leave_others_a_session_of_the_pooler(
@@ -142,6 +193,12 @@ async def sleep_in_postgres(db: TableRows, many: int, application: str = "shared
         f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}' AND wait_event = 'PgSleep'"
     )
     return bool(await db.count(sleeping) == many)
+
+
+async def cancel_in_postgres(db: TableRows, asked: Sequence[asyncio.Task[httpx.Response]]) -> bool:
+    """Cancel the reads that sleep. Whether all requests are answered."""
+    await db.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    return all(task.done() for task in asked)
 
 
 async def test_a_pooler_without_a_free_session_is_busy(open_api: OpenApi, db: TableRows, database: Database) -> None:

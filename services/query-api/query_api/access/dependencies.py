@@ -6,11 +6,11 @@ from typing import Annotated, NamedTuple
 
 import structlog
 from fastapi import Depends, Query, Request
-from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from flexcredits_schemas.unsubscribe import InvalidToken, Unsubscription, unseal
 from runtime.postgres.pool import Pool
 
 from query_api.access.audit import audit
+from query_api.access.identity import identify
 from query_api.access.state import AppState, app_state
 from query_api.auth.principal import (
     Principal,
@@ -18,7 +18,6 @@ from query_api.auth.principal import (
     check_member,
     check_role,
     check_super_admin,
-    unauthorized,
 )
 from query_api.db.session import WAIT_S, Organization, ReadSession, Unavailable, WriteSession, read_as, write_as
 from query_api.http.problems import ApiProblem, invalid_parameter
@@ -27,9 +26,6 @@ log = structlog.get_logger()
 
 LONG_READ_WAIT_S = 20.0
 EXPORT_WAIT_S = 10.0  # less than a file waits for a client that does not read
-
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, bearerFormat="JWT"))]
-
 
 REPEATABLE = frozenset({"surface"})
 
@@ -56,36 +52,6 @@ class Linked(NamedTuple):
 
     wish: Unsubscription
     session: WriteSession
-
-
-SessionCookie = Annotated[
-    str | None,
-    Depends(
-        APIKeyCookie(
-            name="__Host-flexcredits",
-            scheme_name="Session",
-            description="Set by /login. In development without TLS its name is `flexcredits`.",
-            auto_error=False,
-        )
-    ),
-]
-
-
-async def identify(request: Request, credentials: Credentials, _described: SessionCookie) -> Principal:
-    """Policy: a valid token, or the cookie of a session. Raises ApiProblem."""
-    app = app_state(request)
-    if "authorization" in request.headers or app.sign_in is None:
-        scheme, token = (credentials.scheme, credentials.credentials) if credentials else ("", "")
-        return await app.verifier.identify(scheme, token)
-    cookies = app.sign_in.cookies
-    session_sha256 = cookies.hash_of(request)
-    if session_sha256 is None:
-        return await app.verifier.identify("", "")
-    cookies.check_origin(request)
-    principal = await cookies.find_principal(app.pool, session_sha256, app.now())
-    if principal is None:
-        raise unauthorized("the session has ended: sign in again", error=False)
-    return principal
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from flexcredits_schemas.zones import ACCEPTED_ZONES, TZ_VERSION, offset_at
 from runtime.postgres.pool import Pool
 from runtime.postgres.time_zones import ZoneRules
 
+from query_api.access.presence import Presence
 from query_api.access.refusals import Refusals
 from query_api.auth.cookies import Cookies
 from query_api.auth.minisign import SigningKey
@@ -75,6 +76,7 @@ class AppState:
     """Files are recorded one by one."""
     zones: ZoneRules = field(default_factory=zone_rules)
     refusals: Refusals = field(default_factory=Refusals)
+    presence: Presence = field(default_factory=Presence)
     cache: VersionedCache = field(default_factory=VersionedCache)
     replica: Replica | None = None
     """Serves reads of usage. Settings, sessions and all writes are the primary's."""

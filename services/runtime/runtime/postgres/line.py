@@ -3,12 +3,14 @@ block others."""
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 _NEWEST_SHARE = 0.1
 """Weight of the newest holder in the average time for which a place is held."""
+_KNOWN_MAX = 1_000
+"""Keys whose average time is known."""
 
 
 class LineFull(Exception):
@@ -36,8 +38,9 @@ class Line:
         wait too long."""
         self._places = places
         self._clock = clock
-        self._held_s = 0.0
-        """For how long a place is held, as a moving average."""
+        self._held_s: OrderedDict[str, float] = OrderedDict()
+        """For how long the keys that left last hold a place, as moving averages. With one average for all, slow requests of a key
+        would refuse those of others."""
         self._each_max = share_of(places)
         self._waiting_max = waiting_max
         self._taken: Counter[str] = Counter()
@@ -52,17 +55,36 @@ class Line:
         try:
             yield
         finally:
-            self._held_s += _NEWEST_SHARE * (self._clock() - began - self._held_s)
+            self._note(key, self._clock() - began)
             self._leave(key)
 
     def expect_wait_s(self, key: str) -> float:
-        """About how long the next request of `key` waits: those before it leave after the average time."""
+        """About how long the next request of `key` waits: those before it leave after the average time of their keys. Keys that
+        have their share already get no further place before it, so their requests and places do not count."""
         queue = self._waiting.get(key, ())
         if not queue and self._has_room(key):
             return 0.0
-        keys = len(self._waiting) + (not queue)
-        before = min(sum(map(len, self._waiting.values())), len(queue) * keys)
-        return (before + 1) * self._held_s / (self._places if keys > 1 else self._each_max)
+        full = {other for other, taken in self._taken.items() if other != key and taken >= self._each_max}
+        places = self._places - sum(self._taken[other] for other in full)
+        if places <= 0:
+            full, places = set(), self._places
+        others = [other for other in self._waiting if other != key and other not in full]
+        before_s = len(queue) * self._usual_s(key)
+        before_s += sum(min(len(self._waiting[other]), len(queue)) * self._usual_s(other) for other in others)
+        leaving_s = [held_s for other in self._taken if other not in full and (held_s := self._usual_s(other))]
+        if leaving_s:
+            before_s += sum(leaving_s) / len(leaving_s)
+        return before_s / (places if others or full else min(places, self._each_max))
+
+    def _usual_s(self, key: str) -> float:
+        """For how long the key usually holds a place; 0 as long as it is unknown."""
+        return self._held_s.get(key, 0.0)
+
+    def _note(self, key: str, held_s: float) -> None:
+        before_s = self._held_s.pop(key, held_s)
+        self._held_s[key] = before_s + _NEWEST_SHARE * (held_s - before_s)
+        if len(self._held_s) > _KNOWN_MAX:
+            self._held_s.popitem(last=False)
 
     async def _take(self, key: str, wait_s: float) -> None:
         if key not in self._waiting and self._has_room(key):

@@ -3,15 +3,14 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from flexcredits_schemas.identity import OTHER, bucket_of, hash_bucket, identity_of
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from query_api.access.dependencies import UsageAccess, identify
+from query_api.access.dependencies import CurrentUser, UsageAccess
 from query_api.access.state import app_state
 from query_api.actors.queries import NO_WHO, Who, select_who
-from query_api.auth.principal import Principal
 from query_api.contracts.domain.periods import CreditPeriod, period_on
 from query_api.contracts.queries import select_credit_periods
 from query_api.contracts.schemas import answer_credit_period
@@ -53,7 +52,7 @@ class ReceiptQuery(BaseModel):
 async def get_receipt(
     request: Request,
     session: UsageAccess,
-    principal: Annotated[Principal, Depends(identify)],
+    principal: CurrentUser,
     query: Annotated[ReceiptQuery, Query()],
 ) -> Receipt:
     """Whether an event is counted, in which totals and with how many credits, who used it, or what it waits for."""
