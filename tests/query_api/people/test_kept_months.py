@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import httpx
@@ -21,7 +21,7 @@ from runtime.postgres.pool import Pool, open_pool
 from support.data.people_usage import PeopleRows
 from support.data.table_rows import TableRows
 from support.infra.stack import Database
-from support.services.query_api import Api, OpenApi
+from support.services.query_api import NOW, Api, OpenApi
 
 VIEWS = ("by=group", "by=label&label_key=project")
 RANGES = (
@@ -243,6 +243,47 @@ async def test_attributions_of_whole_months_are_read_once(watched: Watched, acme
     assert watched.read[1][1][-1] == [row["attribution_id"] for row in new]
 
 
+@pytest.mark.parametrize("view", VIEWS)
+async def test_what_is_kept_of_a_month_changes_when_usage_dated_tomorrow_begins_to_count(
+    watched: Watched, db: TableRows, view: str
+) -> None:
+    """Nothing is written at midnight. Else the days before that usage could be subtracted from the month: here the rest is one person's."""
+    rows = PeopleRows(db, await db.organization())
+    await rows.configure("groups_only", ["project"])
+    for number in range(9):
+        for row in ("ten", "large"):
+            await rows.use(f"{row}-{number}", "2026-11-05", 10, group=row, labels={"project": row})
+    await rows.use("ten-0", "2026-11-23", 777, group="ten", labels={"project": "ten"})
+    for days, is_shown in (("2026-11-30", (True, True)), ("2026-11-20", (True, False))):
+        for when, shown in enumerate(is_shown):
+            watched.api.now = NOW + timedelta(days=when)
+            async with watched.open() as new:
+                new.now = watched.api.now
+                path = f"/api/v1/usage/people?{view}&from=2026-11-01&to={days}"
+                asked, expected = await watched.api.get(path), await new.get(path)
+            assert asked == expected, path
+            assert shown == ("ten" in {row["id"] for row in asked["rows"]}), path
+
+
+def rows_of(answer: Any) -> list[tuple[Any, ...]]:
+    return [(row["kind"], row["id"], row["credits"], row["events"], row["people"]) for row in answer["rows"]]
+
+
+async def test_usage_dated_tomorrow_is_subtracted_from_the_month(watched: Watched, acme: PeopleRows) -> None:
+    """The daily rows of all other days of 20,000 people would take seconds. A range that ends today is the same month."""
+    for number in range(9):
+        await acme.use(f"tomorrow-{number}", "2026-11-23", 777, group="tomorrow")
+    await acme.use("large-0", "2026-11-23", 777, group="large")
+    path = "/api/v1/usage/people?by=group&from=2026-09"
+    answer = await watched.api.get(f"{path}&to=2026-11")
+    assert {name for name, _ in watched.read} == {"read_attributed_months", "sum_attributions", "select_attributions"}
+    assert "tomorrow" not in {row["id"] for row in answer["rows"]}
+    watched.read.clear()
+    until_today = await watched.api.get(f"{path}-01&to=2026-11-22")
+    assert watched.read == []
+    assert rows_of(until_today) == rows_of(answer)
+
+
 async def test_a_group_that_falls_below_five_is_not_shown_from_memory(watched: Watched, acme: PeopleRows) -> None:
     path = "/api/v1/usage/people?by=group&from=2026-10&to=2026-10"
     for _ in range(2):
@@ -268,12 +309,12 @@ async def test_no_organization_gets_what_is_kept_for_another(watched: Watched, a
 async def test_whole_months_are_those_that_the_statements_of_cells_add_up(
     pool: Pool, acme: PeopleRows, seed: int
 ) -> None:
-    """With people who moved, whose usage is cancelled or whose number is unknown, and with service accounts."""
+    """With people who moved, whose usage is cancelled or whose number is unknown, with service accounts, and usage of tomorrow."""
     chance, today = random.Random(seed), date(2026, 11, 22)
     for _ in range(80):
         actor = f"{chance.choice(['large', 'five', 'four', 'other'])}-{chance.randint(0, 6)}"
         kind = chance.choice(["user"] * 8 + ["service_account", "other"])
-        day, credits = f"2026-{chance.randint(9, 11):02}-{chance.randint(1, 22):02}", chance.randint(1, 9)
+        day, credits = f"2026-{chance.randint(9, 11):02}-{chance.randint(1, 22 + seed % 2):02}", chance.randint(1, 9)
         labels = {} if chance.random() < 0.3 else {"project": chance.choice("xyz")}
         group = chance.choice(["", "", "five", "new"])
         actor = "" if kind == "other" else actor

@@ -63,17 +63,18 @@ async def read_published(
 
 
 def cut_days(known: Days | None, days: Days, today: date) -> Days | None:
-    """Those of the days in months from the first to the last with usage, and not after today if usage has later days. None if
-    there are none. `known`: the first and last day with usage.
+    """Those of the days in months from the first to the last with usage. None if there are none. `known`: the first and last
+    day with usage.
 
-    Clocks of products may be ahead: just before midnight, usage of tomorrow may be one person's. It belongs to no row until
-    its day begins, so ranges that end today or later show the same.
+    Ranges that end today or later show the same: until the end of the month, or until today if usage has later days. Clocks of
+    products may be ahead: just before midnight, usage of tomorrow may be one person's. It belongs to no row until its day begins.
     """
     if known is None:
         return None
     whole = with_whole_months(known)
-    last = today if known.last > today else whole.last
-    days = Days(max(days.first, whole.first), min(days.last, last))
+    if days.last >= today:
+        days = Days(days.first, today if known.last > today else whole.last)
+    days = Days(max(days.first, whole.first), min(days.last, whole.last))
     return days if days.first <= days.last else None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +15,14 @@ from query_api.attributions.domain.spans import PeopleGroup, Span
 from query_api.attributions.domain.tally import RowKey, Tally
 from query_api.attributions.limit import ATTRIBUTIONS_MAX, check_number
 from query_api.attributions.queries import (
+    AttributionColumns,
     PeopleVersion,
     RangeVersion,
     read_attributions,
     select_attributions,
     select_people_groups,
     select_range_versions,
+    subtract,
 )
 from query_api.calendar import Days
 from query_api.contracts.queries import select_days
@@ -56,6 +58,11 @@ class Versions(NamedTuple):
     of: Mapping[Days, RangeVersion]
     """Of ranges, and of the months of which they have a part."""
 
+    def of_month(self, month: Days, today: date) -> tuple[object, ...]:
+        """While it is equal, so is what may be shown of the month. It changes when usage dated tomorrow begins to count, too."""
+        has_later = self.known is not None and self.known.last > today
+        return self.people, self.of[month], min(month.last, today) if has_later else month.last
+
 
 async def read_versions(session: ReadSession, people: PeopleVersion, ranges: Sequence[Days], today: date) -> Versions:
     known = await select_days(session)
@@ -80,8 +87,8 @@ async def read_kept(
 ) -> Published:  # fmt: skip
     """As cells.read_published() of all attributions, but only months that have changed are read again. Raises ApiProblem.
 
-    `versions` are those of the asked days. A month's version changes with its usage, its corrections, a rebuild, and the
-    directory or settings of the organization.
+    `versions` are those of the asked days. A month's version changes with its usage, its corrections, a rebuild, the directory
+    or settings of the organization, and the day if usage dated tomorrow was left out.
     """
     days = cut_days(versions.known, asked, today)
     if days is None:
@@ -92,7 +99,7 @@ async def read_kept(
     for month in months:
         part = Days(max(month.first, days.first), min(month.last, days.last))
         keys[month] = "published month", session.organization_id, view.key, part, month.first in cut, which, split
-        version_of[month] = versions.people, versions.of[month]
+        version_of[month] = versions.of_month(month, today)
 
     def find_changed() -> list[Days]:
         for month in months:
@@ -105,8 +112,9 @@ async def read_kept(
         async with kept.cache.alone([(keys[month], version_of[month]) for month in changed]):
             if changed := find_changed():
                 days = Days(max(days.first, changed[0].first), min(days.last, changed[-1].last))
-                if (changed[0].first, changed[-1].last) == days and series is None and split == Split(frozenset()):
-                    read = read_whole(session, kept.books, view, versions.people, changed, today)
+                is_whole = days.first == changed[0].first and days.last in (changed[-1].last, today)
+                if is_whole and series is None and split == Split(frozenset()):
+                    read = read_whole(session, kept.books, view, versions.people, changed, days.last, today)
                 else:
                     read = read_parts(session, view, changed, days, today, series, split)
                 async with aclosing(read):
@@ -132,21 +140,39 @@ MonthTallies = AsyncGenerator[tuple[Days, dict[RowKey, Tally]], None]
 
 
 async def read_whole(
-    session: ReadSession, books: Books, view: View, people: PeopleVersion, months: Sequence[Days], today: date
+    session: ReadSession,
+    books: Books,
+    view: View,
+    people: PeopleVersion,
+    months: Sequence[Days],
+    last: date,
+    today: date,
 ) -> MonthTallies:
-    """All usage of whole months. Rows of attributions are kept, too. Raises ApiProblem if the months have too many together."""
+    """All usage of whole months, of the last one until `last`. Rows of attributions are kept, too. Raises ApiProblem if the
+    months have too many together."""
     attributions = list[Numbers]()
     with books.use(view.key, people, view.key_of) as book:
         for month in months:
-            columns = (await read_attributions(session, [month], None)).get(month.first, NO_COLUMNS)
+            columns = await read_until(session, month, last)
             attributions.append(columns.attribution_ids)
             if sum(map(len, attributions)) > ATTRIBUTIONS_MAX:
                 await check_number(session, len(np.unique(np.concatenate(attributions))))
-            usage = await book.place(session, view.key, today, columns, month, None)
+            days = Days(month.first, min(month.last, last))
+            usage = await book.place(session, view.key, today, columns, days, None)
             tallies = await compute(
                 session.organization_id, len(usage.rows) // IN_ARRAYS, tally_month, usage, book.keys, book.people
             )
             yield month, tallies
+
+
+async def read_until(session: ReadSession, month: Days, last: date) -> AttributionColumns:
+    """A month's usage until `last`. The days after it have so few rows that they are subtracted from the monthly ones."""
+    later = [Days(last + timedelta(days=1), month.last)] if last < month.last else []
+    sums = await read_attributions(session, [month, *later], None)
+    columns = sums.pop(month.first, NO_COLUMNS)
+    for others in sums.values():
+        columns = subtract(columns, others)
+    return columns
 
 
 async def read_parts(

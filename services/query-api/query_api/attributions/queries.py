@@ -103,6 +103,16 @@ class AttributionColumns(NamedTuple):
     events: Numbers
 
 
+def subtract(columns: AttributionColumns, others: AttributionColumns) -> AttributionColumns:
+    """Usage without that of `others`, each attribution once. Those without other usage are left out."""
+    ids, at = np.unique(np.concatenate([columns.attribution_ids, others.attribution_ids]), return_inverse=True)
+    sums = np.zeros((2, len(ids)), np.int64)
+    np.add.at(sums[0], at, np.concatenate([columns.credits, -others.credits]))
+    np.add.at(sums[1], at, np.concatenate([columns.events, -others.events]))
+    used = sums.any(axis=0)
+    return AttributionColumns(ids[used], sums[0][used], sums[1][used])
+
+
 _HEAD_BYTES = 20
 _ELEMENT = np.dtype([("bytes", ">i4"), ("value", ">i8")])
 
