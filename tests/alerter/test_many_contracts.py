@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from alerter.db.queries import list_crowded
 from alerter.domain.projected import StoredProjection
@@ -15,9 +16,10 @@ from alerter.evaluation.projector import Projector
 from alerter.evaluation.requests import answer_requests
 from alerter.evaluation.wakeups import drain_wakeups
 from alerter.queues.rotation import Rotation
-from runtime.postgres.pool import Connection, Pool
+from runtime.postgres.pool import Connection, Pool, open_pool
 from support.data.table_rows import TableRows
 from support.faults.broken_customers import make_customers, rows
+from support.infra.stack import Database
 from support.services.alerter import NOW, Customer, banner, evaluator, firings
 
 CONTRACTS = 2 * CHANGES_MAX
@@ -257,3 +259,41 @@ async def test_a_test_mail_of_one_whose_levels_take_long_delays_no_others(
         await answer_requests(pool, "flex.example", lambda: NOW, turns)
     assert await owner.fetchval("SELECT count(*) FROM email_outbox WHERE organization_id = $1", second.number) == 1
     assert await rows(owner) == [("org_0", "request", 1)]
+
+
+async def test_what_is_left_stays_left_after_a_passing_failure(
+    db: TableRows, database: Database, owner: Connection
+) -> None:
+    """Else its other changes wait for the sweep, and those of periods that ended long ago for the rollover."""
+    first, _ = await make_customers(db, 2)
+    await add_contracts(owner, first, CONTRACTS)
+    async with open_pool(
+        database.roles["flexcredits_alerter"], application="test", size=2, statement_timeout_s=2
+    ) as pool:
+        evaluating = evaluator(pool)
+        await evaluating.evaluate([first.number], trigger="wakeup", history=True)
+        made = await changes(owner, first)
+        async with owner.transaction():
+            await owner.execute("SELECT FROM alert_state WHERE organization_id = $1 FOR UPDATE", first.number)
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await evaluating.evaluate_left()
+        assert evaluating.left == {first.number: True}
+        await evaluating.evaluate_left()
+        assert await changes(owner, first) > made
+
+
+async def test_an_organization_that_had_a_portion_comes_after_the_others(
+    db: TableRows, pool: Pool, owner: Connection
+) -> None:
+    """A sweep has time for some organizations only."""
+    customers = await make_customers(db, 3)
+    for customer in customers[:2]:
+        await add_contracts(owner, customer, CONTRACTS)
+    evaluating = evaluator(pool)
+    await evaluating.evaluate([customer.number for customer in customers[:2]], trigger="sweep")
+    await evaluating.evaluate(None, trigger="sweep")
+    written = await owner.fetch("SELECT organization_id FROM alert_firings GROUP BY 1 ORDER BY max(firing_id)")
+    assert [row["organization_id"] for row in written] == [
+        customers[2].number,
+        *(each.number for each in customers[:2]),
+    ]

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from alerter.db.statements import SQL
 from alerter.email.message import MailConfig
 from alerter.email.smtp import Mailer
-from alerter.evaluation.evaluator import Evaluator
+from alerter.evaluation.evaluator import CHANGES_MAX, Evaluator
 from alerter.evaluation.wakeups import drain_wakeups
 from alerter.notify.topic import publish_alert_events
 from alerter.queues.rotation import Rotation
@@ -28,6 +28,8 @@ from simulation.world import Process, World
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ORGANIZATIONS = (1, 2)
+CONTRACTS = ("c1", "c2", "c3")
+"""Of each organization, with the same level: an evaluation may make a portion of the changes only."""
 AVAILABLE = 100
 ACTS = 3
 FAULTY_STEPS, HEALED_WITHIN = 150, 3_000
@@ -93,8 +95,10 @@ class Scenario:
         self.postgres = Postgres(self.world, SQL, alerter_sql.STATEMENTS, alerter_sql.NAMES)
         self.kafka = Kafka(self.world)
         self.kafka.log = {ALERTS: []}
+        self.contracts = CONTRACTS[: self.world.chance.randint(1, len(CONTRACTS))]
+        self.changes_max = self.world.chance.choice([1, 2, CHANGES_MAX])
         for number in ORGANIZATIONS:
-            self.postgres.table("levels")[number] = LevelRow(AVAILABLE, 0, (75, 90))
+            self.postgres.table("levels")[number] = LevelRow(AVAILABLE, 0, (75, 90), contracts=self.contracts)
         self.levels: dict[int, list[LevelRow]] = {at: [level] for at, level in self.postgres.table("levels").items()}
         """All levels that an organization had."""
         self.models = {number: Model() for number in ORGANIZATIONS}
@@ -178,7 +182,7 @@ class Scenario:
         producer: Any = Producer(self.kafka, process)
         evaluator = Evaluator(
             pool, billing_moderator_enabled=True, mail_domain="flex.example",
-            now=lambda: NOW + timedelta(seconds=self.world.now),
+            now=lambda: NOW + timedelta(seconds=self.world.now), changes_max=self.changes_max,
         )  # fmt: skip
         mailer = Mailer(pool, server, MailConfig("alerts@flex.example", "https://flex.example"))
         rotation = Rotation()
@@ -188,6 +192,7 @@ class Scenario:
             (1.0, mailer.send_due),
             (1.0, lambda: publish_alert_events(pool, producer, ALERTS.topic, rotation)),
             (5.0, lambda: evaluator.evaluate(None, trigger="sweep")),
+            (1.0, evaluator.evaluate_left),
         ):
             self.world.run(process, every(interval_s, work, transient=is_transient))  # type: ignore[arg-type]
 
@@ -201,13 +206,14 @@ class Scenario:
             and self.fired() == self.expected()
         )
 
-    def fired(self) -> set[tuple[int, int, int, bool]]:
-        """Organization, threshold, episode, and whether it is open."""
-        return {(key[0], *key[5:], at.resolution is None) for key, at in self.postgres.table("firings").items()}
+    def fired(self) -> set[tuple[int, str, int, int, bool]]:
+        """Organization, contract, threshold, episode, and whether it is open."""
+        return {(key[0], key[2], *key[5:], at.resolution is None) for key, at in self.postgres.table("firings").items()}
 
-    def expected(self) -> set[tuple[int, int, int, bool]]:
+    def expected(self) -> set[tuple[int, str, int, int, bool]]:
         return {
-            (number, percent, episode, episode == last and percent in model.open)
+            (number, contract, percent, episode, episode == last and percent in model.open)
+            for contract in self.contracts
             for number, model in self.models.items()
             for percent, last in model.episodes.items()
             for episode in range(1, last + 1)

@@ -15,7 +15,6 @@ import asyncpg
 from simulation.postgres import Transaction, functions_of
 
 Rows = Iterable[tuple[Any, ...]]
-PERIOD = ("c1", "p1")
 BEGINS, ENDS = date(2026, 11, 1), date(2026, 12, 1)
 RECIPIENTS = ("one@acme.example", "two@acme.example")
 
@@ -27,6 +26,8 @@ class LevelRow(NamedTuple):
     used: int
     thresholds: tuple[int, ...]
     projected: tuple[int, ...] = ()
+    contracts: tuple[str, ...] = ("c1",)
+    """Each has one credit period, with the same level."""
 
 
 class Days(NamedTuple):
@@ -80,9 +81,10 @@ def of(organization_ids: Sequence[int] | None, number: int) -> bool:
 
 def select_levels(t: Transaction, organization_ids: Sequence[int] | None, *_: date) -> Rows:
     return [
-        (number, "UTC", [*at.thresholds], [*at.projected], *PERIOD, BEGINS, ENDS, at.available, at.used)
+        (number, "UTC", [*at.thresholds], [*at.projected], contract, "p1", BEGINS, ENDS, at.available, at.used)
         for number, at in t.rows("levels").items()
         if of(organization_ids, number)
+        for contract in at.contracts
     ]
 
 
@@ -98,7 +100,7 @@ def select_firings(t: Transaction, organization_ids: Sequence[int] | None, _: da
 
 
 def select_crowded(*_: Any) -> Rows:
-    """Every organization has one credit period."""
+    """Every organization has few credit periods."""
     return []
 
 

@@ -54,8 +54,7 @@ LEFT_S = 0.3
 LONG_TURN_S, REST = 1.0, 4
 """An organization whose turn was longer has its next one after REST times as long, so that it takes a fifth of a connection."""
 LIVELY = timedelta(days=5)
-"""Periods that ended longer ago can neither send mail nor raise a banner, in any time zone. Only the rollover reads
-them."""
+"""Periods that ended longer ago can neither send mail nor raise a banner, in any time zone. Only the rollover reads them."""
 
 
 class Evaluator:
@@ -63,12 +62,13 @@ class Evaluator:
 
     def __init__(
         self, pool: Pool, *, billing_moderator_enabled: bool, mail_domain: str, now: Callable[[], datetime],
-        tracing: Tracing | None = None,
+        tracing: Tracing | None = None, changes_max: int = CHANGES_MAX,
     ) -> None:  # fmt: skip
         self._pool = pool
         self._billing_moderator_enabled = billing_moderator_enabled
         self._mail_domain = mail_domain
         self._now = now
+        self._changes_max = changes_max
         self.quarantine = Quarantine(pool)
         self.unprojected: dict[int, None] = {}
         """Organizations whose periods must be projected, in the order in which evaluations found them."""
@@ -81,8 +81,7 @@ class Evaluator:
         self.tracing = tracing or Tracing()
 
     async def evaluate(self, organization_ids: Sequence[int] | None, *, trigger: str, history: bool = False) -> int:
-        """Evaluate the organizations (None: all) and write the changes; returns the number of organizations that needed
-        some.
+        """Evaluate the organizations (None: all) and write the changes; returns the number of organizations that needed some.
 
         `history` includes periods that ended long ago. The method is idempotent. A passing failure at one organization
         does not delay the others; it is raised after them. A failure that one organization's data causes quarantines
@@ -111,8 +110,8 @@ class Evaluator:
                 and await beside(state, is_outdated, now, unreadable)
             ]
         )
-        # Quarantined organizations come last, so that they do not delay the others.
-        due.sort(key=lambda organization_id: organization_id in held[step])
+        # Those that had a portion of their changes, and quarantined ones, come last, so that they do not delay the others.
+        due.sort(key=lambda organization_id: (organization_id in held[step], organization_id in self.left))
         failed: dict[int, Exception] = {}
         ends, tried = time.monotonic() + EVALUATION_S, 0
         for tried, organization_id in enumerate(due, 1):
@@ -143,7 +142,7 @@ class Evaluator:
         return len(due)
 
     async def evaluate_left(self) -> None:
-        """Make the next changes of the organizations in `left`, which take turns."""
+        """Make the next changes of the organizations in `left`, in turns. One stays in it after a failure, which is raised."""
         ends = time.monotonic() + LEFT_S
         self._rests = {number: until for number, until in self._rests.items() if until > time.monotonic()}
         while time.monotonic() < ends:
@@ -153,6 +152,9 @@ class Evaluator:
             history, began = self.left.pop(organization_id), time.monotonic()
             try:
                 await self.evaluate([organization_id], trigger="left", history=history)
+            except Exception:
+                self.left[organization_id] = history or self.left.get(organization_id, False)
+                raise
             finally:
                 took_s = time.monotonic() - began
                 if took_s > LONG_TURN_S:
@@ -200,7 +202,7 @@ class Evaluator:
         await lock_organization(connection, organization_id, now)
         await adopt_firings(connection, organization_id)
         for state in await read_states(connection, [organization_id], *horizon(now, history)):
-            decision = await beside(state, decide, now, CHANGES_MAX)
+            decision = await beside(state, decide, now, self._changes_max)
             recipients = {
                 rule: await select_recipients(
                     connection, organization_id, rule, billing_moderators=self._billing_moderator_enabled
