@@ -142,7 +142,9 @@ async def test_an_organization_with_thousands_of_contracts_is_evaluated_alone(
     assert await changes(owner, first) == 0
     assert evaluating.left == {first.number: trigger in ("wakeup", "rollover")}
     await evaluating.evaluate_left()
-    assert await changes(owner, first) == CHANGES_MAX
+    made = await changes(owner, first)  # in one turn, or in several if they are short
+    assert made > 0
+    assert made % CHANGES_MAX == 0
     assert await banner(owner, first.number) == (90, 1)
     assert await rows(owner) == []
 
