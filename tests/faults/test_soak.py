@@ -54,5 +54,7 @@ async def test_f25_eight_minutes_of_kills_and_copies(topics: Topics) -> None:
             figures = f"{len(killed)} kills and {len(stage.logs)} restarts; memory grew by {growth} MB"
             print(figures)  # noqa: T201 - for docs/reliability.md
             assert not violations, "\n".join(violations)
-            await eventually(lambda: len(stage.logs) == len(killed), what="a restart for each kill, and no other")
+            await eventually(lambda: len(stage.logs) >= len(killed), what="a restart for each kill")
+            alone = [log[-5000:] for process, log in zip(stage.ended, stage.logs, strict=True) if process not in killed]
+            assert not alone, "\n\n".join(alone)
             assert max(growth.values()) < GROWTH_MB_MAX, memory

@@ -85,6 +85,8 @@ class Stage:
     alerters: list[ServiceProcess] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     """Logs of processes that ended or were killed."""
+    ended: list[ServiceProcess] = field(default_factory=list)
+    """These processes."""
 
     def start(self) -> ServiceProcess:
         environment = aggregator_environment(self.database, self.topics)
@@ -107,6 +109,7 @@ class Stage:
                 for process in [each for each in processes if each.exit_code is not None]:
                     processes.remove(process)
                     self.logs.append(process.log)
+                    self.ended.append(process)
                     process.forget()
                     start()
 
