@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from query_api.attributions.domain.crowd import Crowd
 from query_api.attributions.domain.groups import DEPTH_MAX, find_parents, find_subtree
-from query_api.attributions.domain.privacy import TooFewPeople, publish
+from query_api.attributions.domain.privacy import TooFewPeople, publish, publish_month
 from query_api.attributions.domain.spans import PEOPLE_MIN, PeopleGroup, Span, is_person
 from query_api.attributions.domain.tally import (
     SMALL,
@@ -161,6 +161,32 @@ def test_a_cell_of_one_person_merges_the_row_also_if_others_are_asked_for() -> N
     used = [(use(f"u{n}", "group"), "web") for n in range(9)] + [(use("u1", "group"), "slack")]
     used += [(use(f"b{n}", "big"), cell) for n in range(9) for cell in ("web", "slack")]
     assert set(publish({1: in_cells(used, key_by_group)}, []).tallies) == {SMALL}
+
+
+def test_days_show_no_group_that_the_whole_month_merges() -> None:
+    """Else the sum of its days, subtracted from the month's small groups, would be the usage of three people."""
+    days = ["2026-11-01", "2026-11-02", "2026-11-03"]
+    used = [(use(f"a{n}", "a"), days[n // 2]) for n in range(6)]
+    used += [(use(f"{name}{n}", name), day) for name, size in (("b", 3), ("g", 5)) for n in range(size) for day in days]
+    whole = publish({11: in_one_cell([each for each, _ in used], key_by_group)}, [])
+    assert whole.merged == {("group", "b"), ("group", "g")}
+    assert whole.merged <= publish({11: in_cells(used, key_by_group)}, []).merged
+
+
+@given(
+    st.lists(st.tuples(many_uses, st.sampled_from(["1", "2"]), st.sampled_from(["web", "slack"])), max_size=60), groups
+)
+def test_finer_cells_merge_all_that_coarser_ones_merge(
+    used: list[tuple[Use, str, str]], directory: list[PeopleGroup]
+) -> None:
+    def merged(cells: Sequence[str]) -> frozenset[RowKey]:
+        tallies = in_cells([(each, cell) for (each, _, _), cell in zip(used, cells, strict=True)], key_by_group)
+        return publish_month(tallies, directory).merged
+
+    whole = merged([""] * len(used))
+    by_surface = merged([f"\x1f{surface}" for _, _, surface in used])
+    assert whole <= by_surface <= merged([f"{day}\x1f{surface}" for _, day, surface in used])
+    assert whole <= merged([day for _, day, _ in used])
 
 
 def test_a_cell_of_people_whose_usage_is_cancelled_is_small() -> None:
