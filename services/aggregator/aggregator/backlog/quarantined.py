@@ -13,7 +13,7 @@ from runtime.isolation import concerns_one, describe_failure, is_data_failure, i
 from runtime.postgres.pool import Connection, Pool
 
 from aggregator.backlog.turns import Turns
-from aggregator.catalog.events import apply_catalog_event, is_counted_by
+from aggregator.catalog.events import apply_catalog_event, is_contract
 from aggregator.catalog.shares import Shares
 from aggregator.db.attributions import learn_attributions
 from aggregator.db.batch.apply import store
@@ -143,11 +143,12 @@ async def _apply_quarantined_events(
     Returns the number of events that now have a disposition, and the place to continue from, None at the end. No
     aggregator counts during this transaction.
     """
-    applied, rejections, (after, reason), is_counting_changed = 0, [], place, False
+    applied, rejections, (after, reason), is_late = 0, [], place, False
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["lock_catalog"], CATALOG_LOCK)
         await connection.fetch(SQL["lock_progress"], topic, [0])
-        if not await _lock_due(connection, organization_id, CATALOG_EVENTS):
+        attempts = await _lock_due(connection, organization_id, CATALOG_EVENTS)
+        if attempts is None:
             return 0, None
         rows = await connection.fetch(
             SQL["select_quarantined_catalog_events"], organization_id, topic, after, EVENTS_AT_ONCE
@@ -162,7 +163,7 @@ async def _apply_quarantined_events(
                 async with connection.transaction():
                     await apply_catalog_event(connection, record)
                 applied += 1
-                is_counting_changed |= is_counted_by(record)
+                is_late |= attempts > 0 or not is_contract(record)
             except InvalidEvent as error:
                 rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
             except Exception as error:
@@ -181,7 +182,9 @@ async def _apply_quarantined_events(
         if done:
             await connection.fetch(SQL["delete_quarantined_records"], topic, [0] * len(done), done)
             await connection.execute(SQL["resolve_progress"], topic, [0], [applied], [0], [len(rejections)])
-            if not has_more or is_counting_changed:  # every aggregator then reads all rates again
+            # A contract that only waited is not late: it keeps its order, and readers notice it by its higher offset. After a reload
+            # every aggregator reads all rates again, and manifests of files by people are deleted, as a removal may have been late.
+            if is_late:
                 await connection.execute(SQL["insert_reload"], organization_id)
             await connection.execute(SQL["insert_wakeups"], [organization_id])
             await connection.execute(SQL["retry_now"], [organization_id])
@@ -199,8 +202,8 @@ async def reschedule(pool: Pool, organization_id: int, step: str, reason: str) -
         await quarantine(connection, step, [(organization_id, reason)])
 
 
-async def _lock_due(connection: Connection, organization_id: int, step: str) -> bool:
-    """Whether the retry is still due. If so, no other process can retry until the transaction ends.
+async def _lock_due(connection: Connection, organization_id: int, step: str) -> int | None:
+    """The failed attempts so far if the retry is still due, else None. No other process can retry until the transaction ends.
 
     Raises LockNotAvailableError after half a second: batches of several partitions may hold the lock in turns, while
     they wait for locks of this transaction.
@@ -208,7 +211,7 @@ async def _lock_due(connection: Connection, organization_id: int, step: str) -> 
     await connection.execute(SQL["wait_shortly"])
     rows = await connection.fetch(SQL["lock_due"], organization_id, step)
     await connection.execute(SQL["wait_as_usual"])
-    return bool(rows)
+    return rows[0]["attempts"] if rows else None
 
 
 async def _apply_chunk(
@@ -230,7 +233,7 @@ async def _apply_chunk(
         result.step = "positions"
         await hold_catalog(connection, catalog_topic, catalog)
         await lock_progress(connection, topic, {at: (0, last) for at, (_, last) in batch.spans.items()})
-        if not await _lock_due(connection, organization_id, COUNTING):
+        if await _lock_due(connection, organization_id, COUNTING) is None:
             return 0, False
         sightings = await store(connection, topic, batch, catalog, result)
         result.step = "quarantine"

@@ -211,9 +211,8 @@ async def _store(connection: Connection, topic: str, records: Sequence[tuple[int
     await connection.execute(SQL["insert_quarantined_records"], topic, *columns_of(rows))
 
 
-def is_counted_by(record: Record) -> bool:
-    """Whether usage is counted by what this event says."""
-    return isinstance(decode(record.value or b""), Organization | Rate)
+def is_contract(record: Record) -> bool:
+    return isinstance(decode(record.value or b""), Contract)
 
 
 async def apply_catalog_event(connection: Connection, record: Record) -> int:
