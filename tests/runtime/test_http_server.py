@@ -34,6 +34,26 @@ async def port() -> AsyncIterator[int]:
     await task
 
 
+async def test_each_of_many_new_connections_takes_the_place_of_an_idle_one(port: int) -> None:
+    """They are accepted in one turn of the event loop, before any of the closed ones is lost."""
+    asking = request("POST", "", "hello").encode()
+
+    async def begin() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asking)
+        return reader, writer
+
+    async with asyncio.timeout(5):
+        idle = [await begin() for _ in range(9)]
+        for reader, _ in idle:
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+        fresh = await asyncio.gather(*(begin() for _ in range(6)))
+        answers = [await reader.readuntil(b"\r\n") for reader, _ in fresh]
+    for _, writer in [*idle, *fresh]:
+        writer.close()
+    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200"}
+
+
 async def exchange(port: int, *pieces: str, answers: int) -> list[Any]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = []

@@ -99,10 +99,12 @@ class Connection(HttpToolsProtocol):
     def _close_idle(self) -> None:
         """Close the connection that has waited longest for its next request: else a client that keeps many open takes the
         places of all."""
-        others = [at for at in self.connections if isinstance(at, Connection)]
+        others = [at for at in self.connections if isinstance(at, Connection) and not at.transport.get_write_buffer_size()]
         idle = {at.timeout_keep_alive_task.when(): at for at in others if at.timeout_keep_alive_task}
         if idle:
-            idle[min(idle)].transport.close()
+            closed = idle[min(idle)]
+            closed.transport.close()
+            self.connections.discard(closed)  # at once: further connections and requests may come before it is lost
 
     def _expect_head(self) -> None:
         self._end_head()
