@@ -195,6 +195,21 @@ def test_the_banner_is_the_highest_threshold_met_in_the_current_period_only() ->
     assert decide(quiet, now).banner is None
 
 
+def test_a_smaller_portion_of_changes_is_the_beginning_of_a_larger_one() -> None:
+    """A portion with too many mails is decided again, smaller, for the recipients that were read for the first one."""
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    levels = [level("UTC", "2026-11-01", "2026-12-01", used, period=f"p{used}") for used in (110, 120, 80, 95)]
+
+    def changed(most: int) -> list[str]:
+        decision = decide(OrganizationState(1, levels), now, most)
+        assert decision.is_partial is (most < 9)
+        return [period.period_id for period, verdict in decision.verdicts.items() if verdict]
+
+    every = ["p110", "p120", "p80", "p95"]  # three changes, three, one and two
+    assert [len(changed(most)) for most in range(1, 10)] == [1, 1, 1, 1, 1, 2, 3, 3, 4]
+    assert all(changed(most) == every[: len(changed(most))] for most in range(1, 10))
+
+
 def test_a_banner_stays_as_it_was_raised_and_goes_with_its_period() -> None:
     now = datetime(2026, 11, 2, tzinfo=UTC)
     current = level("UTC", "2026-11-01", "2026-12-01", 80)

@@ -72,7 +72,8 @@ class Decision:
 
 
 class Portion:
-    """Takes the changes of whole periods until there are `most`, and at least those of one period."""
+    """Takes the changes of whole periods until there are `most`, and at least those of one period. A smaller portion is the
+    beginning of a larger one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -82,7 +83,7 @@ class Portion:
     def take(self, verdict: Verdict) -> Verdict:
         """The verdict, or one without changes if there are enough."""
         number = len(verdict.fire) + len(verdict.resolve)
-        if number and self._taken and self._taken + number > self._most:
+        if number and (self.is_partial or (self._taken and self._taken + number > self._most)):
             self.is_partial = True
             return Verdict()
         self._taken += number
