@@ -157,13 +157,15 @@ async def _apply_quarantined_events(
         records = [*takewhile(lambda record: shares.take("", record), map(StoredRecord, rows))]
         for record in records:
             received, now = record.timestamp, round(time.time() * 1000)
-            # A rate takes effect from this time on: usage that was counted before stays unchanged.
-            record.timestamp = now
             try:
+                has_only_waited = attempts == 0 and is_contract(record)
+                if not has_only_waited:
+                    # A rate takes effect from this time on: usage that was counted before stays unchanged.
+                    record.timestamp = now
                 async with connection.transaction():
                     await apply_catalog_event(connection, record)
                 applied += 1
-                is_late |= attempts > 0 or not is_contract(record)
+                is_late |= not has_only_waited
             except InvalidEvent as error:
                 rejections.append(Rejection(record, error.detail, error.pointer, Kind.UNREADABLE))
             except Exception as error:

@@ -100,7 +100,7 @@ class _Decoded(NamedTuple):
     left: list[Record]
     """The records to apply one at a time."""
     names: dict[int, str]
-    """By offset, the organizations of contracts and organization events, which may wait for their turn."""
+    """By offset, the organizations of contracts, which may wait for their turn."""
     rejections: list[Rejection]
 
 
@@ -126,6 +126,7 @@ def _decode_all(records: Sequence[Record]) -> _Decoded:
             decoded.writes[statement].append((name, parameters))
         if not found:
             decoded.left.append(record)
+        if isinstance(event, Contract):
             decoded.names[record.offset] = name
     return decoded
 
