@@ -121,7 +121,8 @@ async def test_a_key_that_comes_last_expects_its_turn_and_not_the_queue_of_anoth
             now += 2
     tasks = [asyncio.create_task(hold(line, key, came, until, wait_s=60)) for key in ("a", "b", *"aaa")]
     await turns()
-    assert line.expect_wait_s("c") == pytest.approx(1 * 2 / 2, rel=0.01)
+    assert line.expect_wait_s("a") == pytest.approx(4 * 2, rel=0.01), "three wait, and b has the other place"
+    assert line.expect_wait_s("c") == 0, "none of its requests has ended yet"
     until.set()
     await asyncio.gather(*tasks)
 

@@ -184,8 +184,9 @@ async def _apply_quarantined_events(
         if done:
             await connection.fetch(SQL["delete_quarantined_records"], topic, [0] * len(done), done)
             await connection.execute(SQL["resolve_progress"], topic, [0], [applied], [0], [len(rejections)])
-            # A contract that only waited is not late: it keeps its order, and readers notice it by its higher offset. After a reload
-            # every aggregator reads all rates again, and manifests of files by people are deleted, as a removal may have been late.
+            # A contract that only waited is not late: it keeps its order, and readers notice it by its higher offset. After a
+            # reload every aggregator reads all rates again, and manifests of files by people are deleted, as a removal may have
+            # been late.
             if is_late:
                 await connection.execute(SQL["insert_reload"], organization_id)
             await connection.execute(SQL["insert_wakeups"], [organization_id])

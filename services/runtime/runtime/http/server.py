@@ -99,7 +99,9 @@ class Connection(HttpToolsProtocol):
     def _close_idle(self) -> None:
         """Close the connection that has waited longest for its next request: else a client that keeps many open takes the
         places of all."""
-        others = [at for at in self.connections if isinstance(at, Connection) and not at.transport.get_write_buffer_size()]
+        others = [
+            at for at in self.connections if isinstance(at, Connection) and not at.transport.get_write_buffer_size()
+        ]
         idle = {at.timeout_keep_alive_task.when(): at for at in others if at.timeout_keep_alive_task}
         if idle:
             closed = idle[min(idle)]

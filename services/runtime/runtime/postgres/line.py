@@ -35,7 +35,7 @@ class Line:
 
     def __init__(self, places: int, waiting_max: int = 300, *, clock: Callable[[], float] = time.monotonic) -> None:
         """At most `waiting_max` requests of one key wait. Further ones are refused at once, and so is a request that would
-        wait too long."""
+        wait too long behind others of its key."""
         self._places = places
         self._clock = clock
         self._held_s: OrderedDict[str, float] = OrderedDict()
@@ -59,22 +59,13 @@ class Line:
             self._leave(key)
 
     def expect_wait_s(self, key: str) -> float:
-        """About how long the next request of `key` waits: those before it leave after the average time of their keys. Keys that
-        have their share already get no further place before it, so their requests and places do not count."""
+        """About how long the next request of `key` waits, from those of this key alone: slow ones of others refuse none of its
+        own. 0 as long as none has ended."""
         queue = self._waiting.get(key, ())
         if not queue and self._has_room(key):
             return 0.0
-        full = {other for other, taken in self._taken.items() if other != key and taken >= self._each_max}
-        places = self._places - sum(self._taken[other] for other in full)
-        if places <= 0:
-            full, places = set(), self._places
-        others = [other for other in self._waiting if other != key and other not in full]
-        before_s = len(queue) * self._usual_s(key)
-        before_s += sum(min(len(self._waiting[other]), len(queue)) * self._usual_s(other) for other in others)
-        leaving_s = [held_s for other in self._taken if other not in full and (held_s := self._usual_s(other))]
-        if leaving_s:
-            before_s += sum(leaving_s) / len(leaving_s)
-        return before_s / (places if others or full else min(places, self._each_max))
+        keys = len({key, *self._taken, *self._waiting})
+        return (len(queue) + 1) * self._usual_s(key) / min(max(1, self._places // keys), self._each_max)
 
     def _usual_s(self, key: str) -> float:
         """For how long the key usually holds a place; 0 as long as it is unknown."""
@@ -91,7 +82,7 @@ class Line:
             self._taken[key] += 1
             return
         expected_s = self.expect_wait_s(key)
-        if expected_s > wait_s:
+        if expected_s > wait_s and (key in self._taken or key in self._waiting):
             raise LineFull(f"the wait would be about {expected_s:.1f} s", expected_s)
         queue = self._waiting.setdefault(key, deque())
         if len(queue) >= self._waiting_max:
