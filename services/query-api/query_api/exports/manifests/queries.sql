@@ -82,7 +82,7 @@ SELECT lines_block AS block FROM lines WHERE lines_block IS NOT NULL
 UNION SELECT labels_block FROM lines WHERE labels_block IS NOT NULL
 
 -- name: delete_old_lines
--- Keeps 7/8 of $2 bytes of blocks of an organization, in the order of delete_old_manifests; of $3 alone up to all of them.
+-- Keeps 7/8 of $2 bytes of blocks, in the order of delete_old_manifests; of $3 alone up to all of them.
 -- Only files of which lines are kept count.
 -- A block counts for the first file in this order that has it.
 WITH same AS (
