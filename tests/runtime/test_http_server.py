@@ -17,6 +17,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     while more:
         message = await receive()
         body, more = body + message["body"], message["more_body"]
+        if scope["path"] == "/refused":  # before its body is read
+            break
     names = sorted(name.decode() for name, _ in scope["headers"])
     answer = json.dumps([scope["method"], scope["path"], scope["query_string"].decode(), names, body.decode()]).encode()
     length = str(len(answer)).encode()
@@ -52,6 +54,21 @@ async def test_each_of_many_new_connections_takes_the_place_of_an_idle_one(port:
     for _, writer in [*idle, *fresh]:
         writer.close()
     assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200"}
+
+
+async def test_a_body_that_goes_on_after_its_refusal_keeps_no_place(port: int) -> None:
+    head = "POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    async with asyncio.timeout(5):
+        dripping = [await asyncio.open_connection("127.0.0.1", port) for _ in range(9)]
+        for reader, writer in dripping:
+            writer.write(f"{head}x".encode())
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+            writer.write(b"x")
+        await asyncio.sleep(0.1)
+        for _ in range(3):
+            assert len(await exchange(port, request("POST", "", "hello"), answers=1)) == 1
+    for _, writer in dripping:
+        writer.close()
 
 
 async def exchange(port: int, *pieces: str, answers: int) -> list[Any]:

@@ -49,7 +49,6 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         try:
             self._feed(data)
         except HttpParserError:
@@ -76,6 +75,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._unset_keepalive_if_required()  # not for each byte, as uvicorn does: after a refusal the body may go on without end
         self._expect_head()
 
     def on_headers_complete(self) -> None:
