@@ -173,20 +173,29 @@ def test_days_show_no_group_that_the_whole_month_merges() -> None:
     assert whole.merged <= publish({11: in_cells(used, key_by_group)}, []).merged
 
 
-@given(
-    st.lists(st.tuples(many_uses, st.sampled_from(["1", "2"]), st.sampled_from(["web", "slack"])), max_size=60), groups
-)
-def test_finer_cells_merge_all_that_coarser_ones_merge(
-    used: list[tuple[Use, str, str]], directory: list[PeopleGroup]
-) -> None:
-    def merged(cells: Sequence[str]) -> frozenset[RowKey]:
-        tallies = in_cells([(each, cell) for (each, _, _), cell in zip(used, cells, strict=True)], key_by_group)
-        return publish_month(tallies, directory).merged
+some_people = st.tuples(
+    st.sampled_from(NAMES[:3]), st.integers(0, 6), st.integers(1, 6), st.sets(st.sampled_from("123"), min_size=1),
+    st.sets(st.sampled_from(["web", "slack"]), min_size=1),
+)  # fmt: skip
+"""A group, the first of its people who used something, their number, and the days and surfaces on which each of them did."""
 
-    whole = merged([""] * len(used))
-    by_surface = merged([f"\x1f{surface}" for _, _, surface in used])
-    assert whole <= by_surface <= merged([f"{day}\x1f{surface}" for _, day, surface in used])
-    assert whole <= merged([day for _, day, _ in used])
+
+@given(st.lists(some_people, max_size=9), groups)
+def test_finer_cells_merge_all_that_coarser_ones_merge(
+    used: list[tuple[str, int, int, set[str], set[str]]], directory: list[PeopleGroup]
+) -> None:
+    def merged(cell_of: Callable[[str, str], str]) -> frozenset[RowKey]:
+        uses = [
+            (use(f"{group}{number}", group), cell_of(day, surface))
+            for group, first, count, days, surfaces in used
+            for number in range(first, first + count) for day in days for surface in surfaces
+        ]  # fmt: skip
+        return publish_month(in_cells(uses, key_by_group), directory).merged
+
+    whole = merged(lambda _day, _surface: "")
+    by_surface = merged(lambda _day, surface: f"\x1f{surface}")
+    assert whole <= by_surface <= merged(lambda day, surface: f"{day}\x1f{surface}")
+    assert whole <= merged(lambda day, _surface: day)
 
 
 def test_a_cell_of_people_whose_usage_is_cancelled_is_small() -> None:
