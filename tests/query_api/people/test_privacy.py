@@ -475,6 +475,25 @@ async def test_hours_do_not_show_one_person_as_the_difference_to_the_total(
                 assert await refusal(api, f"/api/v1/trend?{days}&interval={interval}&{who}") == TOO_FEW, days
 
 
+async def test_quarters_show_no_group_that_hours_merge(api: Api, db: TableRows) -> None:
+    """Else the total minus hours of `a` and quarters of `g` would be what three people of `b` used at ten."""
+    rows = PeopleRows(db, await db.organization())
+    await db.execute("SELECT ensure_rollup_partition('2026-11-01')")
+    await rows.configure("groups_only")
+    quarters = ("10:00", "10:15", "10:30")
+    used = [("a", range(2 * n, 2 * n + 2), at) for n, at in enumerate(quarters)]
+    used += [("b", range(3), at) for at in quarters] + [("g", range(5), at) for at in quarters]
+    used += [("b", range(3, 8), "11:00")]
+    for group, numbers, at in used:
+        for number in numbers:
+            await rows.use(f"{group}{number}-id", "2026-11-05", 10, at=at, group=group)
+    for group, total in (("a", "0.000060"), ("b", "0.000140"), ("g", "0.000150")):
+        assert (await api.get(f"{HOUR.replace('hour', 'day')}&group={group}"))["total"] == total
+    assert (await api.get(f"{HOUR}&group=a"))["total"] == "0.000060"
+    for group, interval in (("b", "hour"), ("g", "hour"), ("b", "15m"), ("g", "15m"), ("a", "15m")):
+        assert await refusal(api, f"{HOUR.replace('hour', interval)}&group={group}") == TOO_FEW, (group, interval)
+
+
 async def test_hours_of_one_person_are_refused_while_only_groups_are_shown(api: Api, nine: PeopleRows) -> None:
     assert await refusal(api, f"{HOUR}&actor=v1-id") == (403, "people-not-shown")
     assert await refusal(api, f"{HOUR}&group=ten&membership=now") == TOO_FEW

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 from query_api.attributions.cells import Split, read_filtered, refuse_crossed
@@ -96,10 +96,12 @@ async def choose_spans(
     series: Sequence[int],
     *,
     split: Split,
+    hours: Sequence[datetime] = (),
 ) -> Chosen | None:
     """What the filters of a table or chart of these series select; None without a filter. Raises ApiProblem.
 
     `split`: by what the answer divides usage. While only groups are shown, it is refused if a part is about one to four people.
+    `hours`: starts of all hours of the months, if its buckets are shorter.
     """
     if not query.names_who:
         return None
@@ -107,9 +109,11 @@ async def choose_spans(
     if not selection.needs_five:
         return Chosen(selection.spans, shows_previous=True, needs_five=False)
     refuse_crossed(query)
-    if split.starts:  # what months and days merge, no hour shows
+    if split.starts:  # what months, days and hours merge, no shorter bucket shows
         await read_filtered(session, selection, with_whole_months(days), today, None, Split(frozenset()))
         await read_filtered(session, selection, days, today, series, split._replace(starts=()))
+        if hours:
+            await read_filtered(session, selection, days, today, series, split._replace(starts=hours))
     await read_filtered(session, selection, days, today, series, split)
     # As in read_filtered(), without usage after today.
     spans = [span for span in selection.spans if selection.matches(span) and span.first_on <= today]

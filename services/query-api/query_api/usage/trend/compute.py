@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from typing import get_args
 
@@ -137,13 +137,15 @@ async def read_cells(
             for day, number, credits, events in by_group
         ]
     else:
-        starts = [bucket.start_at for bucket in buckets]
+        starts = starts_of(buckets)
         in_days = [today_in(session.organization.time_zone, at) for at in starts]
         split = split_of_chart(query, by_day=True)
+        hours: Sequence[datetime] = ()
         if query.names_who and session.organization.people == "groups_only":
-            of_months = cut_buckets(with_whole_months(days), interval, session.organization.time_zone)
-            split = split._replace(starts=[bucket.start_at for bucket in of_months])
-        chosen = await choose_spans(session, query, today, days, None, list(series.by_id), split=split)
+            months, zone = with_whole_months(days), session.organization.time_zone
+            split = split._replace(starts=starts_of(cut_buckets(months, interval, zone)))
+            hours = starts_of(cut_buckets(months, "hour", zone)) if interval == "15m" else ()
+        chosen = await choose_spans(session, query, today, days, None, list(series.by_id), split=split, hours=hours)
         if chosen is None:
             if group_by != "category" and len(numbers) * len(starts) > CELLS_MAX:
                 in_all = await sum_quarters(session, groups, starts[:1], buckets[-1].end_at)
@@ -157,6 +159,10 @@ async def read_cells(
         Cell(place, OTHER_GROUPS if number == BEYOND else group_on(number, day), credits, events)
         for place, day, number, credits, events in sums
     ]
+
+
+def starts_of(buckets: Sequence[Bucket]) -> list[datetime]:
+    return [bucket.start_at for bucket in buckets]
 
 
 def keep_first(
