@@ -135,6 +135,24 @@ async def test_hours_have_events_whose_ids_are_old_new_or_without_a_day(api: Api
         assert micro(trend["total"]) == int("1" * (number + 1))
 
 
+async def test_hours_have_corrections_of_other_days_that_cancel_each_other(api: Api, acme: PeopleRows) -> None:
+    """Without them, the hours would have the day's credits and uses, too."""
+    november_15 = 20_772
+    for bucket in (november_15, november_15 + 4):
+        await acme.db.execute("SELECT ensure_ledger_partition($1)", bucket)
+    for at in ("03:00", "05:00"):
+        await acme.use("eve", "2026-11-15", 100, at=at, bucket=november_15)
+    for at, credits in (("03:00", -30), ("05:00", 30)):
+        await acme.use("eve", "2026-11-15", credits, at=at, bucket=november_15 + 4, events=0)
+    await acme.db.execute(
+        "INSERT INTO usage_corrections SELECT $1, '2026-11-15', max(series_id), 0, 2 FROM usage_series",
+        acme.organization,
+    )
+    trend = await api.get(f"{DAY}&interval=hour&actor=eve")
+    of_hours = {bucket["start_at"][11:13]: micro(bucket["total"]) for bucket in trend["buckets"] if bucket["events"]}
+    assert of_hours == {"03": 70, "05": 130}
+
+
 async def test_hours_of_too_many_events_are_refused(api: Api, acme: PeopleRows) -> None:
     await acme.use("eve", "2026-11-15", 1, events=200_001)
     answer = await api.ask(f"{DAY}&interval=hour&actor=eve")
