@@ -269,20 +269,19 @@ async def test_the_event_loop_goes_on_while_the_table_of_very_many_agents_is_com
     sums = [(days.first, SeriesColumns.of([*of_all], [*of_all], [1] * len(of_all)))]
     names = ProductNames((), "agents", ("tool",), series, (), [])
     used = TableUsage(days, None, days.first, names, view, series, sums, None)
-    stood_still_s, clock = list[float](), asyncio.get_running_loop().time
+    turns = 0
 
     async def watch() -> None:
+        nonlocal turns
         while True:
-            before = clock()
-            await asyncio.sleep(0.005)
-            stood_still_s.append(clock() - before)
+            await asyncio.sleep(0)
+            turns += 1
 
     watching, query = asyncio.create_task(watch()), BreakdownQuery(product="agents", view="agents")
     await asyncio.sleep(0.01)
-    began = clock()
+    before = turns
     head = await compute(1, used.size, write_breakdown, query, used, None, "UTC", {}, [])
-    took_s = clock() - began
-    await asyncio.sleep(0.01)
+    during = turns - before
     watching.cancel()
     assert len(head) > 5_000_000
-    assert max(stood_still_s) < took_s / 2
+    assert during > 10
